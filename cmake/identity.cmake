@@ -1,0 +1,10 @@
+# Writes OUT: a header with one hash over every source of codegen/ and kernels/ under ROOT.
+file(GLOB_RECURSE sources ${ROOT}/codegen/*.[ch] ${ROOT}/kernels/*.[ch])
+list(SORT sources)
+set(all "")
+foreach(source IN LISTS sources)
+  file(SHA256 ${source} hash)
+  string(APPEND all ${hash})
+endforeach()
+string(SHA256 identity "${all}")
+file(WRITE ${OUT} "#define FTSO_CODEGEN_IDENTITY \"${identity}\"\n")

@@ -1,0 +1,253 @@
+/*
+ * ir: the records that everything between the language and the machine code is made of.
+ *
+ * In: a Space, a Cell, a Recipe (filled by frontend/ and search/). Out: Graphs, and their Regions (region.h part below).
+ * Must hold: a graph is SSA in topological order (operands before users), every shape is static, every node is one
+ * primitive operator of the table that was handed in; nothing here knows a space, a cell or a composite by name, and
+ * nothing assumes that a value is an image.
+ * Start reading at ftso_node, then at one operator file in ir/ops/.
+ */
+#ifndef FTSO_IR_H
+#define FTSO_IR_H
+
+#include "base/base.h"
+
+/* ---------------------------------------------------------------- shapes */
+
+enum { FTSO_MAX_RANK = 4 };
+
+/*
+ * Rank 0: a scalar. Rank 1: a vector [n] (per-channel numbers, a flat parameter store, edge weights).
+ * Rank 4: [N, C, H, W] where N is the batch when `batched`, else a plain dimension (weights: [O, I, kh, kw]).
+ * Rank 1 batched: [N], one number per image (labels, drop-path masks).
+ * The batch is the one dimension that may be smaller at run time: a graph is planned for dim[0] = N and runs any 1 <= n <= N.
+ */
+typedef struct ftso_shape {
+    uint8_t rank;
+    bool batched;
+    int64_t dim[FTSO_MAX_RANK];
+} ftso_shape;
+
+ftso_shape ftso_shape_scalar(void);
+ftso_shape ftso_shape_vector(int64_t n);
+ftso_shape ftso_shape_image(int64_t n, int64_t c, int64_t h, int64_t w); /* batched */
+ftso_shape ftso_shape_weight(int64_t o, int64_t i, int64_t kh, int64_t kw);
+bool ftso_shape_equal(ftso_shape a, ftso_shape b);
+/* Number of elements; the caller has checked that it fits (ftso_graph_verify does). */
+int64_t ftso_shape_count(ftso_shape shape);
+/* "[N=256, 16, 32, 32]", "[28]", "[]". */
+void ftso_shape_print(ftso_shape shape, ftso_text *out);
+
+/* ---------------------------------------------------------------- graph */
+
+typedef uint32_t ftso_value; /* number of the node that makes it: every node makes exactly one value */
+#define FTSO_NO_VALUE UINT32_MAX
+
+enum { FTSO_MAX_ATTRS = 8 };
+
+typedef enum ftso_attr_kind { FTSO_ATTR_INT, FTSO_ATTR_REAL, FTSO_ATTR_NAME } ftso_attr_kind;
+
+typedef union ftso_attr_value {
+    int64_t i;
+    double r;
+    const char *name; /* lives as long as the graph */
+} ftso_attr_value;
+
+typedef struct ftso_attr_spec {
+    const char *name;
+    ftso_attr_kind kind;
+    ftso_attr_value fallback; /* the value printed as nothing */
+    const char *doc;
+} ftso_attr_spec;
+
+typedef struct ftso_op ftso_op;
+
+/* Where a node comes from: for messages, for `#line`, for per-operator tables. All may be empty. */
+typedef struct ftso_origin {
+    ftso_span span;     /* the place in the space file */
+    const char *path;   /* "cells.3.edge.2-0", stable; weights take their names from it */
+} ftso_origin;
+
+typedef struct ftso_node {
+    const ftso_op *op;
+    uint32_t input_count;
+    ftso_value *inputs;
+    ftso_attr_value attrs[FTSO_MAX_ATTRS]; /* as op->attrs names them */
+    ftso_shape shape;
+    ftso_origin origin;
+} ftso_node;
+
+/* A result that the runner keeps. With `state` set the value becomes that state's content after the run. */
+typedef struct ftso_output {
+    const char *name;
+    ftso_value value;
+    ftso_value state; /* a `state` node, or FTSO_NO_VALUE */
+} ftso_output;
+
+/* Open record; owned by `arena`. Nodes are only ever appended, or rebuilt whole by a pass into a fresh graph. */
+typedef struct ftso_graph {
+    ftso_arena *arena;
+    const struct ftso_op_table *ops;
+    ftso_node *nodes;
+    size_t node_count, node_capacity;
+    ftso_output *outputs;
+    size_t output_count, output_capacity;
+    ftso_origin origin; /* given to nodes appended from here on */
+} ftso_graph;
+
+void ftso_graph_init(ftso_graph *graph, ftso_arena *arena, const struct ftso_op_table *ops);
+
+/*
+ * Appends a node. `attrs` are in the order of op->attrs, missing ones (attr_count smaller) take their fallback.
+ * The shape comes from the operator's shape rule; a rule that refuses is a bug of the caller (asserts): user-facing code
+ * asks ftso_op_shape first.
+ */
+ftso_value ftso_graph_add(ftso_graph *graph, const char *op_name, const ftso_value *inputs, size_t input_count,
+                          const ftso_attr_value *attrs, size_t attr_count);
+/* Leaves with a shape of their own: `input` (given at each run), `state` (kept between runs). Names are unique. */
+ftso_value ftso_graph_input(ftso_graph *graph, const char *name, ftso_shape shape);
+ftso_value ftso_graph_state(ftso_graph *graph, const char *name, ftso_shape shape);
+ftso_value ftso_graph_constant(ftso_graph *graph, ftso_shape shape, double value); /* every element the same */
+void ftso_graph_output(ftso_graph *graph, const char *name, ftso_value value, ftso_value state);
+const ftso_node *ftso_graph_node(const ftso_graph *graph, ftso_value value);
+ftso_shape ftso_graph_shape(const ftso_graph *graph, ftso_value value);
+/* The input or state of that name, or FTSO_NO_VALUE. */
+ftso_value ftso_graph_find(const ftso_graph *graph, const char *name);
+
+/* Short forms for the operators that lowering, gradients and rewrites use most. */
+#define FTSO_I(value) ((ftso_attr_value){.i = (value)})
+#define FTSO_R(value) ((ftso_attr_value){.r = (value)})
+ftso_value ftso_graph_unary(ftso_graph *graph, const char *op_name, ftso_value a);
+ftso_value ftso_graph_binary(ftso_graph *graph, const char *op_name, ftso_value a, ftso_value b);
+ftso_value ftso_graph_sum(ftso_graph *graph, const ftso_value *terms, size_t count); /* one term: the term itself */
+
+/*
+ * Text form: one line a node, `%5 = conv(%3, %4) {stride=2, pad=1} : [N=256, 16, 32, 32]`, then `output "loss" %9` and
+ * `output "w" %12 -> %1`. Print, parse, print gives the same bytes. Origins are printed only with `with_origin`.
+ */
+void ftso_graph_print(const ftso_graph *graph, ftso_text *out);
+/* Parses the text form; what is wrong goes to `diag` (source `file`), false then. */
+bool ftso_graph_parse(ftso_graph *graph, ftso_diag *diag, uint32_t file);
+/* Checks every invariant: order, arity, attributes in range, shapes as the rules give them, no overflow. Run after every pass.
+ * A violation is a status of code FTSO_ERROR_INTERNAL that names node and rule. */
+ftso_status FTSO_MUST_USE ftso_graph_verify(const ftso_graph *graph);
+
+/*
+ * Reverse mode: appends the gradient of scalar `loss` with respect to each of `wrt` and writes the values to out_gradients.
+ * A `wrt` value that the loss does not depend on gets a constant of zeros. Gradients are ordinary nodes.
+ */
+void ftso_graph_gradient(ftso_graph *graph, ftso_value loss, const ftso_value *wrt, size_t wrt_count,
+                         ftso_value *out_gradients);
+
+/* ---------------------------------------------------------------- primitive operators */
+
+/* How passes and emitters may treat an operator. */
+typedef enum ftso_op_class {
+    FTSO_CLASS_LEAF,        /* input, state, constant, mean_scale */
+    FTSO_CLASS_ALGEBRA,     /* scalars and vectors only (rank <= 1, not batched): small serial arithmetic */
+    FTSO_CLASS_POINTWISE,   /* output element (n,c,h,w) depends on the inputs at (n,·,h,w) alone; vectors and scalars broadcast.
+                               The same operator on rank <= 1 values counts as algebra (ftso_node_is_algebra). */
+    FTSO_CLASS_WINDOW,      /* a core: contraction, depthwise, pool: reads a window of pixels of one image */
+    FTSO_CLASS_REDUCTION,   /* [N,C,H,W] -> vector or scalar over batch and pixels, or a weight gradient */
+    FTSO_CLASS_IMAGE,       /* whole image -> one pixel or back, per image (global pool, its gradient, loss) */
+    FTSO_CLASS_ALIAS        /* the same numbers under another shape or place: view, pack */
+} ftso_op_class;
+
+typedef enum ftso_op_flags {
+    FTSO_OP_LINEAR = 1,      /* linear in its first input (and in all inputs, for add and concat) with the others fixed */
+    FTSO_OP_COMMUTES = 2,    /* inputs may be swapped */
+    FTSO_OP_KINKED = 4,      /* not differentiable everywhere: relu, max pooling */
+    FTSO_OP_INTERNAL = 8     /* not nameable in the language: made by gradients and passes only */
+} ftso_op_flags;
+
+/* Work of one node, for `count`, for bench and for cost models. `macs` are multiply-adds of contractions (conv, linear). */
+typedef struct ftso_cost {
+    int64_t flops, macs, bytes_read, bytes_written;
+} ftso_cost;
+
+/* A tensor of the reference interpreter: doubles, canonical order (N,C,H,W / O,I,kh,kw), dim[0] is the actual batch. */
+typedef struct ftso_tensor {
+    ftso_shape shape;
+    double *data;
+} ftso_tensor;
+
+/*
+ * What the interpreter hands to an operator's reference evaluation. `frozen` is NULL, or where kinked choices of the base
+ * point are kept: the first run writes them, later runs (replay true) read them, so that a finite difference stays on one
+ * smooth piece (ReLU masks, max-pool choices).
+ */
+typedef struct ftso_eval {
+    const ftso_graph *graph;
+    const ftso_node *node;
+    const ftso_tensor *inputs;
+    int64_t batch; /* actual n */
+    int32_t *frozen; /* one entry per output element (relu: 0/1; max_pool: chosen tap), or NULL */
+    bool replay;
+} ftso_eval;
+
+struct ftso_op {
+    const char *name;    /* the field's word, as in the language and in printed graphs */
+    const char *doc;     /* one line: what comes out, in terms of what goes in */
+    ftso_op_class op_class;
+    unsigned flags;
+    int min_inputs, max_inputs; /* max_inputs -1: any number */
+    ftso_attr_spec attrs[FTSO_MAX_ATTRS];
+    int attr_count;
+    /* The output's shape, or false with a reason (a sentence for the user, e.g. "the side 7 is odd") in `why`. */
+    bool (*shape)(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs, ftso_shape *out, ftso_text *why);
+    ftso_cost (*cost)(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs, ftso_shape out);
+    /* Plain loops, double accumulation: the oracle. Writes every element of `out` (shape set, data allocated). */
+    void (*eval)(const ftso_eval *eval, ftso_tensor *out);
+    /*
+     * Appends d loss / d input[i] for every i with wanted[i], given `dy` = d loss / d output, writes values to out[i]
+     * (FTSO_NO_VALUE: no gradient flows). NULL: not differentiable (labels, gradients of gradients that nobody needs).
+     */
+    void (*gradient)(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted, ftso_value *out);
+    /* Relative L2 distance (float32 kernel from double reference) that a right kernel stays within, on inputs of order one. */
+    double tolerance;
+    const char *kernel_class; /* the row of the kernel table that lowers it, or NULL: folded away before regions form */
+};
+
+typedef struct ftso_op_table {
+    const ftso_op *const *rows;
+    size_t count;
+} ftso_op_table;
+
+/* All primitives: the one list (ir/ops/ops.c). */
+const ftso_op_table *ftso_primitives(void);
+const ftso_op *ftso_op_find(const ftso_op_table *table, const char *name);
+/* Index of an attribute in op->attrs, or -1. */
+int ftso_op_attr(const ftso_op *op, const char *attr_name);
+int64_t ftso_node_int(const ftso_node *node, const char *attr_name); /* asserts that it exists */
+double ftso_node_real(const ftso_node *node, const char *attr_name);
+bool ftso_node_is(const ftso_node *node, const char *op_name);
+/* True when the node is scalar or vector arithmetic whatever its class (pointwise on rank <= 1, unbatched). */
+bool ftso_node_is_algebra(const ftso_node *node);
+
+/* ---------------------------------------------------------------- reference interpreter */
+
+/* Content of a leaf, for a run. The data is the caller's. */
+typedef struct ftso_binding {
+    ftso_value leaf;
+    const double *data;
+} ftso_binding;
+
+typedef struct ftso_interp ftso_interp;
+ftso_interp *ftso_interp_new(const ftso_graph *graph);
+void ftso_interp_free(ftso_interp *interp);
+/* Keep (then replay) kinked choices across runs, see ftso_eval. */
+void ftso_interp_freeze(ftso_interp *interp, bool frozen);
+/* Rounds every node's result to float32, as a compiled program stores it (for error studies); default false. */
+void ftso_interp_round(ftso_interp *interp, bool to_float32);
+/* Sets a leaf's content; states keep theirs between runs and take the state outputs after each run. Batched leaves: `batch` images. */
+ftso_status FTSO_MUST_USE ftso_interp_bind(ftso_interp *interp, ftso_value leaf, const double *data, size_t count);
+/* Runs with `batch` images, 1 <= batch <= planned. All values stay readable until the next run. */
+ftso_status FTSO_MUST_USE ftso_interp_run(ftso_interp *interp, int64_t batch);
+const ftso_tensor *ftso_interp_get(const ftso_interp *interp, ftso_value value);
+/* Current content of a state (after state outputs were applied). */
+const ftso_tensor *ftso_interp_state(const ftso_interp *interp, ftso_value state);
+
+#include "ir/region.h"
+#include "ir/space.h"
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * runtime: what runs a compiled program, and what a produced binary carries inside.
+ *
+ * In: Programs (machine code and a static plan), data files. Out: results, logs, files.
+ * Must hold: the same bytes whatever the number of threads: work is cut into items by the shapes alone, partial results
+ * are combined in item order. No dependence on ir/: what a runner needs of a graph is in ftso_program.
+ * Start reading at ftso_program.
+ */
+#ifndef FTSO_RUNTIME_H
+#define FTSO_RUNTIME_H
+
+#include "base/base.h"
+
+/* ---------------------------------------------------------------- thread pool */
+
+typedef struct ftso_pool ftso_pool;
+/* `threads` counts the caller: 1 makes no thread. 0: one per online processor. Threads are pinned, one per processor, when `pin`. */
+ftso_status FTSO_MUST_USE ftso_pool_new(int threads, bool pin, ftso_pool **out_pool);
+void ftso_pool_free(ftso_pool *pool);
+int ftso_pool_threads(const ftso_pool *pool);
+/* Calls task(user, item, thread) for items 0 … count-1, each once, on any thread, in any order; returns when all are done. */
+typedef void (*ftso_task)(void *user, int64_t item, int thread);
+void ftso_pool_run(ftso_pool *pool, int64_t count, ftso_task task, void *user);
+
+/* ---------------------------------------------------------------- programs */
+
+/*
+ * One call's view of memory. `buffers` holds the addresses of the region's reads, then of its writes (element 0 each), in
+ * the region's order. `shared` is this launch's own memory, shared by all items: packed weights, then one slot of partial
+ * results per item. `scratch` belongs to the thread. Machine code may read and write nothing else.
+ */
+typedef struct ftso_kernel_args {
+    float *const *buffers;
+    float *shared;  /* packed weights and per-item partial results */
+    float *scratch; /* this thread's tile memory, 64-byte aligned */
+    int64_t batch;  /* actual number of images n */
+    int64_t item;   /* 0 … item count - 1 (body and finish) */
+} ftso_kernel_args;
+
+typedef void (*ftso_kernel)(const ftso_kernel_args *args);
+
+/*
+ * One region as machine code. prepare runs once (packs weights), body once per item in parallel, finish once per finish
+ * item in parallel (combines partial results in item order). Unused entries are NULL.
+ */
+typedef struct ftso_kernel_set {
+    ftso_kernel prepare, body, finish;
+    int64_t images_per_item; /* body items = ceil(n / images_per_item); 0: fixed_items whatever n */
+    int64_t fixed_items;
+    int64_t finish_items;
+    int64_t shared_bytes, scratch_bytes;
+} ftso_kernel_set;
+
+typedef struct ftso_launch {
+    ftso_kernel_set kernels;
+    int64_t *buffer_offsets; /* bytes into the program's arena */
+    size_t buffer_count;
+    const char *label;   /* kernel class and origin, for people */
+    double flops, bytes; /* arithmetic it does and memory it must move at the planned batch */
+} ftso_launch;
+
+/* Named memory of a program: inputs and states to fill, outputs to read. Canonical order is converted at the border. */
+typedef struct ftso_slot {
+    const char *name;
+    int64_t offset_bytes;
+    uint8_t rank;
+    bool batched;
+    int64_t dim[4];
+    bool is_input, is_state, is_output;
+} ftso_slot;
+
+/* Memory layout of rank-4 values in a program: pixels outer, channels inner, the channel count rounded up. */
+typedef struct ftso_program {
+    ftso_launch *launches;
+    size_t launch_count;
+    ftso_slot *slots;
+    size_t slot_count;
+    int64_t arena_bytes;
+    int64_t planned_batch;
+    int channel_round; /* channels are padded to a multiple of this in images; 1 elsewhere */
+} ftso_program;
+
+/* A program bound to memory. `memory` may be shared between runners whose programs were planned over the same states. */
+typedef struct ftso_runner ftso_runner;
+ftso_status FTSO_MUST_USE ftso_runner_new(const ftso_program *program, ftso_pool *pool,
+                                          ftso_runner **out_runner);
+void ftso_runner_free(ftso_runner *runner);
+/* Names the input, state or output; an unknown name is a bug of the caller. Numbers are float32 in canonical order (N,C,H,W). */
+const ftso_slot *ftso_runner_slot(const ftso_runner *runner, const char *name);
+void ftso_runner_write(ftso_runner *runner, const char *name, const float *data, int64_t batch);
+void ftso_runner_read(const ftso_runner *runner, const char *name, float *data, int64_t batch);
+/* Runs the launches in order with n = batch images. With `seconds`, adds each launch's time to seconds[launch]. */
+void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds);
+
+/* ---------------------------------------------------------------- random numbers: Random123's Philox4x32-10 */
+
+/* Four words of stream `stream` at (step, index): a pure function of its arguments, so threads do not matter. */
+typedef struct ftso_random {
+    uint32_t word[4];
+} ftso_random;
+typedef enum ftso_stream {
+    FTSO_STREAM_WEIGHTS,
+    FTSO_STREAM_ARCH,
+    FTSO_STREAM_SHUFFLE_TRAIN,
+    FTSO_STREAM_SHUFFLE_VALID,
+    FTSO_STREAM_AUGMENT_TRAIN,
+    FTSO_STREAM_AUGMENT_VALID,
+    FTSO_STREAM_RANDOM_CELL,
+    FTSO_STREAM_DROP_PATH
+} ftso_stream;
+ftso_random ftso_random_at(uint64_t seed, ftso_stream stream, uint64_t step, uint64_t index);
+double ftso_random_uniform(uint32_t word);               /* [0, 1), 32 bits of it */
+void ftso_random_normal(ftso_random r, double out[2]);   /* Box-Muller */
+int64_t ftso_random_below(ftso_random r, int64_t bound); /* unbiased to 2^-64 */
+/* A permutation of 0 … count-1 (Fisher-Yates over the stream at `step`). */
+void ftso_random_permutation(uint64_t seed, ftso_stream stream, uint64_t step, int64_t count,
+                             int32_t *out);
+
+/* ---------------------------------------------------------------- data */
+
+/* Images in memory as bytes, planes in order (N,C,H,W), and labels. */
+typedef struct ftso_images {
+    int64_t count, channels, height, width, classes;
+    uint8_t *pixels;
+    int32_t *labels;
+} ftso_images;
+
+/* One row per kind of data set. `load` reads the training (or test) part under `path`, checks sizes and ranges. */
+typedef struct ftso_reader {
+    const char *kind; /* "cifar10", "cifar100", "idx" */
+    const char *doc;
+    ftso_status (*load)(const char *path, bool test, ftso_images *out);
+} ftso_reader;
+const ftso_reader *ftso_reader_find(const char *kind);
+const ftso_reader *ftso_reader_rows(size_t *out_count);
+void ftso_images_deinit(ftso_images *images);
+/* What the first bytes of a file look like: "a Git LFS pointer", "an HTML page", … or NULL. */
+const char *ftso_sniff(const uint8_t *bytes, size_t length);
+
+/* Geometry and normalisation of one batch; arithmetic in float32 per pixel: (x/255 - mean) / std. */
+typedef struct ftso_transform {
+    int64_t crop_side, crop_pad; /* 0: no crop */
+    bool flip;                   /* mirrored with probability one half */
+    int64_t cutout_side;         /* 0: none */
+    float mean[4], std[4];
+} ftso_transform;
+
+/*
+ * Writes images `indices[0..count)` to `out` (float32, N,C,H,W) and their labels to `out_labels`. The random choices of
+ * image k of step s come from ftso_random_at(seed, stream, s, k): the same images whatever the threads.
+ */
+void ftso_batch_make(const ftso_images *images, const int32_t *indices, int64_t count,
+                     const ftso_transform *transform, uint64_t seed, ftso_stream stream,
+                     uint64_t step, ftso_pool *pool, float *out, float *out_labels);
+
+/* ---------------------------------------------------------------- learning rates */
+
+double ftso_lr_cosine(double first, double last, int64_t epoch, int64_t epochs);
+
+/* ---------------------------------------------------------------- progress and logs */
+
+typedef enum ftso_progress_mode {
+    FTSO_PROGRESS_AUTO,
+    FTSO_PROGRESS_BAR,
+    FTSO_PROGRESS_LINE,
+    FTSO_PROGRESS_NONE
+} ftso_progress_mode;
+
+/*
+ * A bar with ETA on a terminal, else a plain line per tenth of the work or per minute. Writes to `out` (stderr).
+ * AUTO: a bar only where `out` is a terminal and TERM is not "dumb" and CI is unset.
+ */
+typedef struct ftso_progress {
+    FILE *out;
+    ftso_progress_mode mode;
+    const char *title;
+    int64_t total, done;
+    double start_s, last_s;
+    int last_tenth;
+    int width;
+} ftso_progress;
+void ftso_progress_start(ftso_progress *progress, FILE *out, ftso_progress_mode mode,
+                         const char *title, int64_t total);
+/* `detail` is short: "loss 1.93  812 img/s". */
+void ftso_progress_step(ftso_progress *progress, int64_t done, const char *detail);
+void ftso_progress_finish(ftso_progress *progress);
+
+/* Events as JSON lines. Each call writes one whole line. */
+typedef struct ftso_log {
+    FILE *file;
+} ftso_log;
+ftso_status FTSO_MUST_USE ftso_log_open(ftso_log *log, const char *path);
+/* `json` is the text of one object without newlines. */
+ftso_status FTSO_MUST_USE ftso_log_write(ftso_log *log, const char *json);
+ftso_status FTSO_MUST_USE ftso_log_close(ftso_log *log);
+
+#endif

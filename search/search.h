@@ -1,0 +1,92 @@
+/*
+ * search: from a space to found cells.
+ *
+ * In: a Search record, images, a device. Out: cells per seed with betas and losses, and the report on them.
+ * Must hold: a method is one file and one row; a device is reached only through ftso_device (a test hands in a fake);
+ * what an edge is worth, which ties break how, follows docs/search.md. Start reading at ftso_search_run.
+ */
+#ifndef FTSO_SEARCH_H
+#define FTSO_SEARCH_H
+
+#include "base/base.h"
+#include "ir/ir.h"
+#include "runtime/runtime.h"
+
+/* A loaded step: a graph made runnable. Opaque to search. */
+typedef struct ftso_step ftso_step;
+
+/*
+ * The small interface to whatever runs graphs. `load` compiles; steps loaded with one device share states by name
+ * ("weights", "arch", moments) through `write_state` / `read_state`.
+ */
+typedef struct ftso_device {
+    void *self;
+    const char *name; /* "cpu", "reference" */
+    ftso_status (*load)(void *self, const char *label, const ftso_graph *graph,
+                        ftso_step **out_step);
+    ftso_status (*bind)(void *self, ftso_step *step, const char *input, const float *data,
+                        int64_t batch);
+    ftso_status (*run)(void *self, ftso_step *step, int64_t batch);
+    ftso_status (*read)(void *self, ftso_step *step, const char *output, float *data,
+                        int64_t count);
+    ftso_status (*write_state)(void *self, const char *state, const float *data, int64_t count);
+    ftso_status (*read_state)(void *self, const char *state, float *data, int64_t count);
+    ftso_pool *(*pool)(void *self);
+    void (*unload)(void *self, ftso_step *step);
+} ftso_device;
+
+/* One seed's outcome. Vectors are [arch_total], in the order of the network's arch slices. */
+typedef struct ftso_found {
+    uint64_t seed;
+    ftso_genotype genotype;
+    double *beta, *beta_start;
+    int64_t beta_count;
+    double val_loss;              /* NAN where the method does not train */
+    double arch_loss, train_loss; /* of the last iteration */
+    int64_t iterations;
+    double seconds;
+} ftso_found;
+
+typedef struct ftso_search_options {
+    ftso_progress_mode progress;
+    FILE *progress_out;
+    ftso_log *log;            /* or NULL */
+    const volatile int *stop; /* becomes nonzero on SIGINT; or NULL */
+} ftso_search_options;
+
+/* A method: how one seed's cells are found. One row each in search/methods.c. */
+struct ftso_search_run;
+typedef struct ftso_method {
+    const char *name, *doc;
+    ftso_status (*run)(const struct ftso_search_run *run, uint64_t seed, ftso_found *out);
+} ftso_method;
+const ftso_method *ftso_method_find(const char *name);
+const ftso_method *ftso_method_rows(size_t *out_count);
+
+typedef struct ftso_search_result {
+    ftso_found *found;
+    size_t found_count;
+    size_t chosen;
+} ftso_search_result;
+
+/* Runs every seed of `search` on `device` with `images` (the training part). Result in `arena`. */
+ftso_status FTSO_MUST_USE ftso_search_run(ftso_arena *arena, const ftso_search *search,
+                                          const ftso_images *images, const ftso_device *device,
+                                          const ftso_search_options *options,
+                                          ftso_search_result *out_result);
+
+/* Top `keep` of a node's edges by (descending weight, ascending source); writes source positions, best first. */
+void ftso_topology_select(const double *beta, int edge_count, int keep, int *out_edges);
+
+/* Genotype forms. The text forms are parsed by frontend/ (a grammar; nothing is evaluated). */
+void ftso_genotype_print_json(const ftso_genotype *genotype, const ftso_space *space,
+                              ftso_text *out);
+void ftso_genotype_print_darts(const ftso_genotype *genotype, ftso_text *out);
+ftso_status FTSO_MUST_USE ftso_genotype_print_nb201(const ftso_genotype *genotype, ftso_text *out);
+ftso_genotype *ftso_genotype_parse_json(ftso_arena *arena, ftso_diag *diag, uint32_t file,
+                                        const ftso_space *space);
+/* A drawing of one cell for a terminal, and as SVG. */
+void ftso_cell_print_ascii(const ftso_cell *cell, ftso_text *out);
+void ftso_cell_print_svg(const ftso_cell *cell, const char *title, ftso_text *out);
+
+#endif
