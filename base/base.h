@@ -118,7 +118,7 @@ int ftso_double_print(double value, char buffer[32]);
 /* strtod with '.' whatever the locale. */
 double ftso_double_parse(const char *text, char **end);
 
-/* The member of `names` nearest to `name` by Damerau-Levenshtein distance of at most 2, or NULL. */
+/* The member of `names` nearest to `name` by Damerau-Levenshtein distance (at most 2; 1 below five letters), or NULL. */
 const char *ftso_nearest_name(const char *name, const char *const *names, size_t count);
 
 /* FNV-1a, 64 bit: for tables and cache keys, not for secrets. Chain calls by passing the last value; start with FTSO_HASH_SEED. */

@@ -152,11 +152,12 @@ static int distance(const char *a, const char *b)
 const char *ftso_nearest_name(const char *name, const char *const *names, size_t count)
 {
     const char *nearest = NULL;
-    int best = MAX_DISTANCE + 1;
+    size_t length = strlen(name);
+    int best = length < 2 ? 0 : length < 5 ? 2 : MAX_DISTANCE + 1; /* a short name may be off by less */
     for (size_t i = 0; i < count; i++) {
         if (!names[i]) continue;
         int d = distance(name, names[i]);
-        if (d < best && d < (int)strlen(name)) {
+        if (d < best) {
             best = d;
             nearest = names[i];
         }
