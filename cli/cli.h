@@ -1,0 +1,124 @@
+/*
+ * cli: the verbs, and the one road from a graph to running code.
+ *
+ * In: the command line. Out: exit codes (ftso_code), text on stdout, progress and errors on stderr, run directories.
+ * Start reading at ftso_pipeline_run (the road) and at the table of verbs in verbs.c.
+ */
+#ifndef FTSO_CLI_H
+#define FTSO_CLI_H
+
+#include "base/base.h"
+#include "codegen/codegen.h"
+#include "frontend/frontend.h"
+#include "ir/ir.h"
+#include "runtime/runtime.h"
+#include "search/search.h"
+
+int ftso_main(int argc, char **argv);
+
+/* ---------------------------------------------------------------- verbs */
+
+typedef struct ftso_verb {
+    const char *name, *doc;            /* one line each, for the list in --help */
+    int (*run)(int argc, char **argv); /* argv[0] is "ftso NAME"; returns an exit code */
+} ftso_verb;
+const ftso_verb *ftso_verb_rows(size_t *out_count);
+
+int ftso_verb_bench(int argc, char **argv);
+int ftso_verb_check(int argc, char **argv);
+int ftso_verb_count(int argc, char **argv);
+int ftso_verb_doctor(int argc, char **argv);
+int ftso_verb_explain(int argc, char **argv);
+int ftso_verb_fmt(int argc, char **argv);
+int ftso_verb_new(int argc, char **argv);
+int ftso_verb_search(int argc, char **argv);
+int ftso_verb_show(int argc, char **argv);
+
+/* Prints "ftso: message" to stderr and returns the status's exit code; OK prints nothing. */
+int ftso_report(ftso_status status);
+/* Colours for this stream: a terminal, TERM not "dumb", NO_COLOR unset. */
+bool ftso_wants_color(FILE *stream);
+
+/* ---------------------------------------------------------------- input */
+
+/* A space file, read and checked, with what was said about it. */
+typedef struct ftso_input {
+    ftso_arena arena;
+    ftso_diag diag;
+    ftso_ast *ast;
+    ftso_unit *unit; /* NULL when there were errors */
+} ftso_input;
+
+/*
+ * Reads `path` ("-": standard input), applies the overrides ("--set a.b=c" texts), checks, and prints what is wrong to
+ * stderr. False after an error; the exit code is in *out_exit then. `deinit` in any case.
+ */
+bool ftso_input_read(ftso_input *input, const char *path, const char *const *overrides,
+                     size_t override_count, int *out_exit);
+/* Prints what was said since (warnings, errors of lowering). */
+void ftso_input_print(ftso_input *input);
+void ftso_input_deinit(ftso_input *input);
+
+/* The declaration of that name, or the only one when `name` is NULL; a status that lists the names otherwise. */
+ftso_status FTSO_MUST_USE ftso_pick_search(const ftso_unit *unit, const char *name,
+                                           const ftso_search **out);
+ftso_status FTSO_MUST_USE ftso_pick_space(const ftso_unit *unit, const char *name,
+                                          const ftso_space **out);
+
+/* ---------------------------------------------------------------- the road */
+
+/* Called with the text form of each stage that is asked for: after "graph", each pass, "regions", "plan", "llvm", "asm". */
+typedef struct ftso_pipeline {
+    const char *const *disabled; /* passes left out */
+    size_t disabled_count;
+    ftso_fusion fusion;
+    const char *dump;       /* stage whose text goes to `out`, or NULL */
+    const char *stop_after; /* stage to stop at, or NULL */
+    FILE *out;
+    bool time; /* seconds of each stage to stderr */
+} ftso_pipeline;
+ftso_pipeline ftso_pipeline_default(void);
+/* The stages by name, in order, NULL at the end; for --help and for checking --dump. */
+const char *const *ftso_stage_names(ftso_arena *arena);
+
+/*
+ * Graph to program: passes, regions, code. `label` names the step in dumps and times. *out_program is NULL where
+ * stop_after came first. The program lives in `arena`, its code in `compiler`.
+ */
+ftso_status FTSO_MUST_USE ftso_pipeline_run(const ftso_pipeline *pipeline, ftso_arena *arena,
+                                            ftso_compiler *compiler,
+                                            const ftso_compiler_options *options, const char *label,
+                                            const ftso_graph *graph, ftso_program **out_program);
+
+/* ---------------------------------------------------------------- devices (device_cpu.c, device_reference.c) */
+
+typedef struct ftso_device_options {
+    int threads;           /* 0: one per processor */
+    const char *cpu;       /* as ftso_target_named; NULL: native */
+    const char *cache_dir; /* NULL: none */
+    ftso_pipeline pipeline;
+} ftso_device_options;
+
+/* Compiled code on this machine. Close with ftso_device_close. */
+ftso_status FTSO_MUST_USE ftso_device_open_cpu(const ftso_device_options *options,
+                                               ftso_device *out_device);
+/* The reference interpreter in double behind the same interface: slow, for comparison. */
+ftso_status FTSO_MUST_USE ftso_device_open_reference(const ftso_device_options *options,
+                                                     ftso_device *out_device);
+void ftso_device_close(ftso_device *device);
+/* $XDG_CACHE_HOME/ftso or ~/.cache/ftso, made if missing; NULL where neither can be (then nothing is cached). */
+const char *ftso_cache_dir(ftso_arena *arena);
+
+/* ---------------------------------------------------------------- run directories (rundir.c) */
+
+/* Makes `wanted`, or runs/NAME, runs/NAME-2, … the first that is free, when `wanted` is NULL. */
+ftso_status FTSO_MUST_USE ftso_rundir_create(ftso_arena *arena, const char *wanted,
+                                             const char *name, const char **out_path);
+/* Copies the space file and what it includes, under their names. */
+ftso_status FTSO_MUST_USE ftso_rundir_copy_sources(const char *run, const ftso_diag *diag);
+/* genotype.json, genotype.txt, cell-NAME.svg of the chosen cells, run.json with every seed's outcome. */
+ftso_status FTSO_MUST_USE ftso_rundir_write_search(const char *run, const ftso_search *search,
+                                                   const ftso_search_result *result,
+                                                   const char *device_name);
+
+#endif
