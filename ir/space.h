@@ -324,6 +324,7 @@ typedef struct ftso_arch_slice {
     const ftso_cell_decl *cell;
     int64_t beta_offset, edge_count;
     int64_t alpha_offset, op_count; /* alphas: edge_count x op_count; op_count 1: none are made */
+    int *edge_node, *edge_from;     /* state ids that edge e joins; edges of a node lie together, by ascending source */
 } ftso_arch_slice;
 
 /* A network as a graph: forward pass, logits and loss. Further outputs are appended by search and training. */
@@ -335,7 +336,12 @@ typedef struct ftso_network {
     ftso_weight *weight_table;
     size_t weight_count, weight_capacity;
     int64_t weight_total, arch_total;
-    ftso_arch_slice *arch_slices;
+    /* Statistics of batch norm, in the inference form only: a flat state "running" of views (fan_in 0), else FTSO_NO_VALUE. */
+    ftso_value running;
+    ftso_weight *running_table;
+    size_t running_count, running_capacity;
+    int64_t running_total;
+    ftso_arch_slice *arch_slices; /* one per searched cell of the space, in its order */
     size_t arch_slice_count;
 } ftso_network;
 
@@ -366,5 +372,20 @@ ftso_network *ftso_lower_network(ftso_arena *arena, ftso_diag *diag, const ftso_
  * Moments are states named "<state>.momentum", "<state>.m", "<state>.v". Returns the gradient's value.
  */
 ftso_value ftso_lower_step(ftso_network *network, const ftso_optimizer *optimizer, bool of_arch);
+
+/* ---------------------------------------------------------------- values of arithmetic expressions (ir/lower/arith.c) */
+
+/* A number of the language: num / den exactly where den > 0, `value` always; den 0 where no 64-bit fraction holds it. */
+typedef struct ftso_number {
+    int64_t num, den;
+    double value;
+} ftso_number;
+
+ftso_number ftso_number_whole(int64_t value);
+/* Sets `*out` to what `name` stands for, or returns false where it is not in scope. */
+typedef bool (*ftso_name_lookup)(const void *user, const char *name, ftso_number *out);
+/* Value of `arith`; truth is 1 or 0. False with a sentence in `why` (unknown name, division by zero); then `*out_culprit` is its place. */
+bool ftso_arith_eval(const ftso_arith *arith, ftso_name_lookup lookup, const void *user, ftso_number *out,
+                     const ftso_arith **out_culprit, ftso_text *why);
 
 #endif

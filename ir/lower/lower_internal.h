@@ -1,0 +1,106 @@
+/*
+ * lower_internal: what the files of ir/lower share.
+ *
+ * In: a space, options. Out: a graph under construction with the table of its weights.
+ * Must hold: what a user's file can cause ends in ftso_builder_fail, never in an assertion.
+ * Start reading at ftso_builder, then expand.c (expressions), stack.c (cells), primitives.c (the language's words).
+ */
+#ifndef FTSO_IR_LOWER_INTERNAL_H
+#define FTSO_IR_LOWER_INTERNAL_H
+
+#include "ir/ir.h"
+
+/* Upper limits of what is lowered; beyond them the network is refused (E0508). */
+#define FTSO_LOWER_MAX_NODES ((size_t)4 << 20)
+#define FTSO_LOWER_MAX_ELEMENTS ((int64_t)1 << 40)
+enum { FTSO_LOWER_MAX_DEPTH = 512 };
+
+typedef struct ftso_name_value {
+    const char *name;
+    ftso_number value;
+} ftso_name_value;
+
+/* Names in scope and their values; the innermost first. */
+typedef struct ftso_scope {
+    const struct ftso_scope *parent;
+    const ftso_name_value *names;
+    size_t count;
+} ftso_scope;
+
+/* The mixture of one edge, for candidates(C, s): the operators, and a scalar per operator when there are several. */
+typedef struct ftso_mixture {
+    const ftso_opset *ops;
+    const ftso_value *weights;
+} ftso_mixture;
+
+struct ftso_builder {
+    ftso_arena *arena;
+    ftso_diag *diag;
+    ftso_network *network;
+    ftso_graph *graph;
+    const ftso_space *space;
+    const ftso_lower_options *options;
+    ftso_mode mode;
+    bool in_cell; /* inside a searched cell: rules "in cells" apply */
+    bool failed;
+    const char *path; /* of what is being lowered; weights take their names from it */
+    ftso_span span;
+    const ftso_scope *globals;
+    const ftso_mixture *mixture;
+    int depth;
+};
+
+typedef struct ftso_named_attr {
+    const char *name;
+    ftso_attr_value value;
+} ftso_named_attr;
+
+/* Tells the user, once; the lowering then unwinds. `code` is one of E0501..E0512. */
+ftso_diag_entry *ftso_builder_fail(ftso_builder *builder, const char *code, ftso_span span,
+                                   const char *fmt, ...) FTSO_PRINTF(4, 5);
+
+/* Appends a node, attributes by name. FTSO_NO_VALUE with the reason in `why` where the shape rule refuses. */
+ftso_value ftso_builder_add(ftso_builder *builder, const char *op_name, const ftso_value *inputs,
+                            size_t input_count, const ftso_named_attr *attrs, size_t attr_count,
+                            ftso_text *why);
+ftso_value ftso_builder_unary(ftso_builder *builder, const char *op_name, ftso_value input,
+                              ftso_text *why);
+ftso_value ftso_builder_binary(ftso_builder *builder, const char *op_name, ftso_value a,
+                               ftso_value b, ftso_text *why);
+ftso_shape ftso_builder_shape(const ftso_builder *builder, ftso_value value);
+/* Elements [offset, offset + count of shape) of a flat state, as a tensor of that shape. */
+ftso_value ftso_builder_view(ftso_builder *builder, ftso_value flat, int64_t offset,
+                             ftso_shape shape, ftso_text *why);
+
+/* A new trainable tensor named "<path>.<suffix>". */
+ftso_value ftso_builder_weight(ftso_builder *builder, const char *suffix, ftso_shape shape,
+                               int64_t fan_in, double fill, ftso_text *why);
+/* A new running statistic [n] named "<path>.<suffix>" (inference form of batch norm). */
+ftso_value ftso_builder_running(ftso_builder *builder, const char *suffix, int64_t n, double fill,
+                                ftso_text *why);
+
+/* "<path>.<part>" in the arena; the part alone where the path is empty. */
+const char *ftso_builder_join(ftso_builder *builder, const char *part);
+
+/* Lowers `expr` on `inputs` in `scope`; FTSO_NO_VALUE after a failure was told. */
+ftso_value ftso_builder_expand(ftso_builder *builder, const ftso_opexpr *expr,
+                               const ftso_scope *scope, const ftso_value *inputs,
+                               size_t input_count);
+/* The operator at C channels and stride s. */
+ftso_value ftso_builder_operator(ftso_builder *builder, const ftso_operator *op, ftso_span span,
+                                 double channels, double stride, ftso_value input);
+/* The sum of terms, E0502 where their shapes differ. */
+ftso_value ftso_builder_sum(ftso_builder *builder, ftso_span span, const ftso_value *terms,
+                            size_t count);
+
+/* Which cell stands where in the stack of the mode being lowered. */
+typedef struct ftso_place_in_stack {
+    const ftso_cell_decl *cell;
+    int64_t channels;
+    ftso_span span;
+} ftso_place_in_stack;
+/* NULL after a failure was told. `channels`, `layers`: 0 takes the stack's. */
+ftso_place_in_stack *ftso_builder_stack(ftso_builder *builder, const ftso_stack *stack,
+                                        int64_t *out_count);
+
+#endif
