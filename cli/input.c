@@ -1,0 +1,112 @@
+/*
+ * Input: a space file from disk to checked records, and its diagnostics on stderr.
+ */
+#include "cli/cli.h"
+
+#include <string.h>
+
+enum { MAX_FILE_BYTES = 10 << 20 };
+
+static ftso_status parse(ftso_input *input, const char *path)
+{
+    if (strcmp(path, "-") != 0)
+        return ftso_parse_file(&input->arena, &input->diag, path, &input->ast);
+    ftso_text text;
+    ftso_text_init(&text);
+    char block[4096];
+    size_t got;
+    while ((got = fread(block, 1, sizeof(block), stdin)) > 0 && text.length < MAX_FILE_BYTES)
+        ftso_text_append(&text, block, got);
+    input->ast = ftso_parse_text(&input->arena, &input->diag, "<stdin>", ftso_text_get(&text),
+                                 text.length, NULL);
+    ftso_text_deinit(&text);
+    return FTSO_STATUS_OK;
+}
+
+bool ftso_input_read(ftso_input *input, const char *path, const char *const *overrides,
+                     size_t override_count, int *out_exit)
+{
+    memset(input, 0, sizeof(*input));
+    ftso_arena_init(&input->arena);
+    ftso_diag_init(&input->diag, &input->arena);
+    ftso_status status = parse(input, path);
+    if (status.code != FTSO_OK) {
+        *out_exit = ftso_report(status);
+        return false;
+    }
+    for (size_t i = 0; i < override_count; i++)
+        ftso_ast_override(input->ast, &input->diag, overrides[i]);
+    input->unit = ftso_check(&input->arena, &input->diag, input->ast);
+    *out_exit = FTSO_ERROR_USER;
+    if (input->unit && input->diag.error_count == 0) return true;
+    ftso_input_print(input);
+    return false;
+}
+
+void ftso_input_print(ftso_input *input)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_diag_print(&input->diag, &text, ftso_wants_color(stderr));
+    fputs(ftso_text_get(&text), stderr);
+    ftso_text_deinit(&text);
+}
+
+void ftso_input_deinit(ftso_input *input)
+{
+    ftso_arena_deinit(&input->arena);
+}
+
+/* "'a', 'b' and 'c'" of `count` names, or "none". */
+static const char *list(const char *const *names, size_t count, char *buffer, size_t size)
+{
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(buffer + used, size - used, "%s'%s'",
+                                 i == 0           ? ""
+                                 : i + 1 == count ? " and "
+                                                  : ", ",
+                                 names[i]);
+    return count ? buffer : "none";
+}
+
+/* Index of `name` among `names`, or of the only one when `name` is NULL. */
+static ftso_status pick(const char *what, const char *const *names, size_t count, const char *name,
+                        size_t *out_index)
+{
+    char buffer[300];
+    for (size_t i = 0; i < count; i++) {
+        if (name ? strcmp(names[i], name) != 0 : count != 1) continue;
+        *out_index = i;
+        return FTSO_STATUS_OK;
+    }
+    if (name)
+        return ftso_error(FTSO_ERROR_USAGE, "there is no %s '%s'; declared: %s", what, name,
+                          list(names, count, buffer, sizeof(buffer)));
+    if (count == 0) return ftso_error(FTSO_ERROR_USER, "the file declares no %s", what);
+    return ftso_error(FTSO_ERROR_USAGE, "which %s? Name one of %s after the file", what,
+                      list(names, count, buffer, sizeof(buffer)));
+}
+
+enum { MAX_NAMES = 256 };
+
+ftso_status ftso_pick_search(const ftso_unit *unit, const char *name, const ftso_search **out)
+{
+    const char *names[MAX_NAMES];
+    size_t count = unit->search_count < MAX_NAMES ? unit->search_count : MAX_NAMES, index = 0;
+    for (size_t i = 0; i < count; i++) names[i] = unit->searches[i]->name;
+    FTSO_TRY(pick("search", names, count, name, &index));
+    *out = unit->searches[index];
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_pick_space(const ftso_unit *unit, const char *name, const ftso_space **out)
+{
+    const char *names[MAX_NAMES];
+    size_t count = unit->space_count < MAX_NAMES ? unit->space_count : MAX_NAMES, index = 0;
+    for (size_t i = 0; i < count; i++) names[i] = unit->spaces[i]->name;
+    FTSO_TRY(pick("space", names, count, name, &index));
+    *out = unit->spaces[index];
+    return FTSO_STATUS_OK;
+}

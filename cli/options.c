@@ -1,0 +1,172 @@
+/*
+ * Shared options: see options.h. argp prints --help and usage errors; both leave through ftso_argp_run.
+ */
+#include "cli/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct argp_option input_options[] = {
+    {"set", 's', "NAME.KEY=VALUE", 0,
+     "override one value of the file, as --set search.fashion.batch=128; may be repeated", 1},
+    {0},
+};
+
+static error_t parse_input(int key, char *arg, struct argp_state *state)
+{
+    ftso_input_options *options = state->input;
+    if (key != 's') return ARGP_ERR_UNKNOWN;
+    if (options->override_count == MAX_OVERRIDES)
+        argp_error(state, "more than %d overrides", MAX_OVERRIDES);
+    else
+        options->overrides[options->override_count++] = arg;
+    return 0;
+}
+
+const struct argp ftso_argp_input = {.options = input_options, .parser = parse_input};
+
+enum { KEY_DUMP = 256, KEY_STOP, KEY_DISABLE, KEY_TIME, KEY_CPU, KEY_DEVICE, KEY_NO_CACHE };
+
+static const struct argp_option road_options[] = {
+    {"dump", KEY_DUMP, "STAGE", 0, "print the text of a stage; the stages are listed below", 2},
+    {"stop-after", KEY_STOP, "STAGE", 0, "go no further than this stage", 2},
+    {"disable", KEY_DISABLE, "PASS", 0,
+     "leave out a pass, or prologue, epilogue, horizontal fusion; results stay the same", 2},
+    {"time", KEY_TIME, 0, 0, "print the seconds of each stage", 2},
+    {"threads", 't', "N", 0,
+     "threads to run with (default: one per processor); results do not depend on it", 3},
+    {"cpu", KEY_CPU, "NAME", 0, "code for native (default), x86-64, x86-64-v3 or x86-64-v4", 3},
+    {"device", KEY_DEVICE, "NAME", 0,
+     "cpu (default), or reference: the interpreter in double precision, slow", 3},
+    {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write compiled code on disk", 3},
+    {0},
+};
+
+static bool known_stage(const char *name, ftso_arena *arena)
+{
+    const char *const *names = ftso_stage_names(arena);
+    for (size_t i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
+static void check_stage(struct argp_state *state, const char *name)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    bool known = known_stage(name, &arena);
+    ftso_arena_deinit(&arena);
+    if (!known) argp_error(state, "there is no stage '%s'", name);
+}
+
+static bool disable(ftso_road_options *options, const char *name)
+{
+    ftso_fusion *fusion = &options->device.pipeline.fusion;
+    bool *const switches[] = {&fusion->prologue, &fusion->epilogue, &fusion->horizontal};
+    static const char *const names[] = {"prologue", "epilogue", "horizontal"};
+    for (size_t i = 0; i < FTSO_COUNT(names); i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *switches[i] = false;
+        return true;
+    }
+    const ftso_pass_table *passes = ftso_passes();
+    for (size_t i = 0; i < passes->count; i++) {
+        if (strcmp(passes->rows[i].name, name) != 0) continue;
+        size_t *count = &options->device.pipeline.disabled_count;
+        if (!passes->rows[i].optional || *count == MAX_DISABLED) return false;
+        options->disabled[(*count)++] = name;
+        return true;
+    }
+    return false;
+}
+
+static error_t parse_road(int key, char *arg, struct argp_state *state)
+{
+    ftso_road_options *options = state->input;
+    ftso_pipeline *pipeline = &options->device.pipeline;
+    char *end;
+    switch (key) {
+    case KEY_DUMP:
+        check_stage(state, arg);
+        pipeline->dump = arg;
+        break;
+    case KEY_STOP:
+        check_stage(state, arg);
+        pipeline->stop_after = arg;
+        break;
+    case KEY_DISABLE:
+        if (!disable(options, arg))
+            argp_error(state, "there is no pass '%s' that can be left out", arg);
+        break;
+    case KEY_TIME:
+        pipeline->time = true;
+        break;
+    case 't': {
+        long threads = strtol(arg, &end, 10);
+        if (*end || threads < 1 || threads > 1024)
+            argp_error(state, "--threads takes a number from 1 to 1024, not '%s'", arg);
+        options->device.threads = (int)threads;
+        break;
+    }
+    case KEY_CPU:
+        options->device.cpu = arg;
+        break;
+    case KEY_DEVICE:
+        if (strcmp(arg, "cpu") != 0 && strcmp(arg, "reference") != 0)
+            argp_error(state, "there is no device '%s'; there are cpu and reference", arg);
+        options->reference = strcmp(arg, "reference") == 0;
+        break;
+    case KEY_NO_CACHE:
+        options->cached = false;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/* Puts the stages and their one-line docs under the options in --help. */
+static char *list_stages(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)text;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_text out;
+    ftso_text_init(&out);
+    ftso_text_puts(&out, "Stages, in order:");
+    const char *const *names = ftso_stage_names(&arena);
+    for (size_t i = 0; names[i]; i++) ftso_text_printf(&out, "%s %s", i ? "," : "", names[i]);
+    ftso_text_puts(&out, ".");
+    ftso_arena_deinit(&arena);
+    char *copy = strdup(ftso_text_get(&out)); /* argp frees it */
+    ftso_text_deinit(&out);
+    return copy;
+}
+
+const struct argp ftso_argp_road = {
+    .options = road_options, .parser = parse_road, .doc = "\v", .help_filter = list_stages};
+
+void ftso_road_options_init(ftso_road_options *options)
+{
+    memset(options, 0, sizeof(*options));
+    options->device.pipeline = ftso_pipeline_default();
+    options->cached = true;
+}
+
+ftso_status ftso_road_open(ftso_arena *arena, ftso_road_options *options, ftso_device *out_device)
+{
+    options->device.pipeline.disabled = options->disabled;
+    options->device.pipeline.out = stdout;
+    options->device.cache_dir = options->cached ? ftso_cache_dir(arena) : NULL;
+    return options->reference ? ftso_device_open_reference(&options->device, out_device)
+                              : ftso_device_open_cpu(&options->device, out_device);
+}
+
+int ftso_argp_run(const struct argp *argp, int argc, char **argv, void *input)
+{
+    argp_err_exit_status = FTSO_ERROR_USAGE;
+    error_t error = argp_parse(argp, argc, argv, 0, NULL, input);
+    return error ? ftso_report(ftso_error(FTSO_ERROR_USAGE, "%s: %s", argv[0], strerror(error)))
+                 : -1;
+}
