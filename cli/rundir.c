@@ -1,0 +1,168 @@
+/*
+ * Run directories: all that a search leaves behind, complete in itself and free to be moved.
+ *
+ *   run.json        what was run and every seed's outcome        genotype.json, genotype.txt   the chosen cells
+ *   events.jsonl    one line per iteration                        cell-NAME.svg                 their pictures
+ *   *.ftso          the space file and what it includes           next.txt                      the command to type next
+ */
+#include "cli/cli.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_RUNS = 100000 };
+
+ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char *name,
+                               const char **out_path)
+{
+    if (wanted) {
+        if (ftso_file_exists(ftso_format(arena, "%s/run.json", wanted)))
+            return ftso_error(FTSO_ERROR_USAGE,
+                              "'%s' holds a run already; choose another folder with -o", wanted);
+        *out_path = wanted;
+        return ftso_dir_create(wanted);
+    }
+    FTSO_TRY(ftso_dir_create("runs"));
+    for (int i = 1; i < MAX_RUNS; i++) {
+        const char *path = i == 1 ? ftso_format(arena, "runs/%s", name)
+                                  : ftso_format(arena, "runs/%s-%d", name, i);
+        if (mkdir(path, 0777) == 0) {
+            *out_path = path;
+            return FTSO_STATUS_OK;
+        }
+        if (errno != EEXIST)
+            return ftso_error(FTSO_ERROR_DATA, "cannot make the folder '%s': %s", path,
+                              strerror(errno));
+    }
+    return ftso_error(FTSO_ERROR_LIMIT,
+                      "runs/ holds %d runs of '%s'; remove some or choose a folder with -o",
+                      MAX_RUNS, name);
+}
+
+ftso_status ftso_rundir_copy_sources(const char *run, const ftso_diag *diag)
+{
+    if (diag->source_count == 0) return FTSO_STATUS_OK;
+    const char *main_path = diag->sources[0].path, *slash = strrchr(main_path, '/');
+    size_t folder = slash ? (size_t)(slash + 1 - main_path) : 0;
+    for (size_t i = 0; i < diag->source_count; i++) {
+        const ftso_source *source = &diag->sources[i];
+        bool inside = strncmp(source->path, main_path, folder) == 0;
+        const char *name = inside ? source->path + folder : source->path;
+        if (name[0] == '<' || name[0] == '/') continue; /* standard input, an override */
+        char *path = (char *)ftso_format(diag->arena, "%s/%s", run, name);
+        char *last = strrchr(path, '/');
+        *last = '\0';
+        FTSO_TRY(ftso_dir_create(path));
+        *last = '/';
+        FTSO_TRY(ftso_file_write_atomic(path, source->text, source->length));
+    }
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status write_text(const char *run, const char *name, const ftso_text *text)
+{
+    char path[4096];
+    if (text->failed) return ftso_error(FTSO_ERROR_LIMIT, "out of memory while writing '%s'", name);
+    if (snprintf(path, sizeof(path), "%s/%s", run, name) >= (int)sizeof(path))
+        return ftso_error(FTSO_ERROR_LIMIT, "the path '%.100s…' is too long", run);
+    return ftso_file_write_atomic(path, ftso_text_get(text), text->length);
+}
+
+static void add_numbers(cJSON *object, const char *name, const double *values, int64_t count)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, name);
+    for (int64_t i = 0; i < count; i++) cJSON_AddItemToArray(array, cJSON_CreateNumber(values[i]));
+}
+
+static void add_number(cJSON *object, const char *name, double value)
+{
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, name, value);
+    else
+        cJSON_AddNullToObject(object, name);
+}
+
+static void add_seed(cJSON *seeds, const ftso_found *found)
+{
+    cJSON *seed = cJSON_CreateObject();
+    char number[32];
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)found->seed);
+    cJSON_AddStringToObject(seed, "seed", number); /* text: JSON numbers are doubles */
+    add_number(seed, "val_loss", found->val_loss);
+    add_number(seed, "arch_loss", found->arch_loss);
+    add_number(seed, "train_loss", found->train_loss);
+    cJSON_AddNumberToObject(seed, "iterations", (double)found->iterations);
+    add_number(seed, "seconds", found->seconds);
+    add_numbers(seed, "beta", found->beta, found->beta ? found->beta_count : 0);
+    ftso_text genotype;
+    ftso_text_init(&genotype);
+    ftso_genotype_print_darts(&found->genotype, &genotype);
+    cJSON_AddStringToObject(seed, "genotype", ftso_text_get(&genotype));
+    ftso_text_deinit(&genotype);
+    cJSON_AddItemToArray(seeds, seed);
+}
+
+static ftso_status write_record(const char *run, const ftso_search *search,
+                                const ftso_search_result *result, const char *device_name)
+{
+    cJSON *record = cJSON_CreateObject();
+    cJSON_AddStringToObject(record, "format", "ftso-run");
+    cJSON_AddNumberToObject(record, "version", 1);
+    cJSON_AddStringToObject(record, "ftso", FTSO_VERSION);
+    cJSON_AddStringToObject(record, "verb", "search");
+    cJSON_AddStringToObject(record, "search", search->name);
+    cJSON_AddStringToObject(record, "space", search->space->name);
+    cJSON_AddStringToObject(record, "method", search->method);
+    cJSON_AddStringToObject(record, "device", device_name);
+    cJSON_AddNumberToObject(record, "chosen", (double)result->chosen);
+    cJSON *seeds = cJSON_AddArrayToObject(record, "seeds");
+    for (size_t i = 0; i < result->found_count; i++) add_seed(seeds, &result->found[i]);
+    char *printed = cJSON_Print(record);
+    cJSON_Delete(record);
+    if (!printed) return ftso_error(FTSO_ERROR_LIMIT, "out of memory while writing run.json");
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_text_printf(&text, "%s\n", printed);
+    cJSON_free(printed);
+    ftso_status status = write_text(run, "run.json", &text);
+    ftso_text_deinit(&text);
+    return status;
+}
+
+ftso_status ftso_rundir_write_search(const char *run, const ftso_search *search,
+                                     const ftso_search_result *result, const char *device_name)
+{
+    const ftso_genotype *genotype = &result->found[result->chosen].genotype;
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_genotype_print_json(genotype, search->space, &text);
+    ftso_status status = write_text(run, "genotype.json", &text);
+    if (status.code != FTSO_OK) goto out;
+
+    text.length = 0;
+    ftso_genotype_print_darts(genotype, &text);
+    ftso_text_puts(&text, "\n");
+    status = write_text(run, "genotype.txt", &text);
+    if (status.code != FTSO_OK) goto out;
+
+    for (size_t i = 0; i < genotype->cell_count; i++) {
+        const ftso_cell *cell = &genotype->cells[i];
+        char name[128];
+        snprintf(name, sizeof(name), "cell-%s.svg", cell->decl->name);
+        text.length = 0;
+        ftso_cell_print_svg(cell, cell->decl->name, &text);
+        status = write_text(run, name, &text);
+        if (status.code != FTSO_OK) goto out;
+    }
+    text.length = 0;
+    ftso_text_printf(&text, "ftso show %s\n", run);
+    status = write_text(run, "next.txt", &text);
+    if (status.code != FTSO_OK) goto out;
+    status = write_record(run, search, result, device_name);
+out:
+    ftso_text_deinit(&text);
+    return status;
+}
