@@ -13,7 +13,7 @@
 /* Upper limits of what is lowered; beyond them the network is refused (E0508). */
 #define FTSO_LOWER_MAX_NODES ((size_t)4 << 20)
 #define FTSO_LOWER_MAX_ELEMENTS ((int64_t)1 << 40)
-enum { FTSO_LOWER_MAX_DEPTH = 512 };
+enum { FTSO_LOWER_MAX_DEPTH = 512, FTSO_LOWER_MAX_LAYERS = 4096 };
 
 typedef struct ftso_name_value {
     const char *name;
@@ -41,10 +41,11 @@ struct ftso_builder {
     const ftso_space *space;
     const ftso_lower_options *options;
     ftso_mode mode;
-    bool in_cell; /* inside a searched cell: rules "in cells" apply */
-    bool failed;
-    const char *path; /* of what is being lowered; weights take their names from it */
-    ftso_span span;
+    bool in_cell;      /* inside a searched cell: rules "in cells" apply */
+    bool failed;       /* told; everything unwinds */
+    const char *path;  /* of what is being lowered; weights take their names from it */
+    const char *place; /* for people: "cell 3 (reduce), edge 0 -> 2" */
+    ftso_span place_span;
     const ftso_scope *globals;
     const ftso_mixture *mixture;
     int depth;
@@ -88,7 +89,13 @@ ftso_value ftso_builder_expand(ftso_builder *builder, const ftso_opexpr *expr,
                                size_t input_count);
 /* The operator at C channels and stride s. */
 ftso_value ftso_builder_operator(ftso_builder *builder, const ftso_operator *op, ftso_span span,
-                                 double channels, double stride, ftso_value input);
+                                 ftso_number channels, ftso_number stride, ftso_value input);
+/* What candidates(C, s) stands for: the one operator, or the sum of all, each times its share. */
+ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixture, ftso_span span,
+                                ftso_number channels, ftso_number stride, ftso_value input);
+/* False after E0503 was told. */
+bool ftso_builder_eval(ftso_builder *builder, const ftso_arith *arith, const ftso_scope *scope,
+                       ftso_number *out);
 /* The sum of terms, E0502 where their shapes differ. */
 ftso_value ftso_builder_sum(ftso_builder *builder, ftso_span span, const ftso_value *terms,
                             size_t count);
@@ -102,5 +109,28 @@ typedef struct ftso_place_in_stack {
 /* NULL after a failure was told. `channels`, `layers`: 0 takes the stack's. */
 ftso_place_in_stack *ftso_builder_stack(ftso_builder *builder, const ftso_stack *stack,
                                         int64_t *out_count);
+
+/* A cell at its place, and what it reads (input_count values, oldest first). */
+typedef struct ftso_cell_site {
+    const ftso_cell_decl *decl;
+    int64_t index, channels;
+    ftso_span span;
+    const ftso_value *inputs;
+} ftso_cell_site;
+
+/* The scalars that a super-net's cells of one kind share. */
+typedef struct ftso_edge_weights {
+    const ftso_arch_slice *slice; /* NULL until the first cell of the kind */
+    const ftso_opset *ops;
+    ftso_value *beta;  /* per edge, or NULL: plain sums */
+    ftso_value *alpha; /* per edge and operator, or NULL: one operator */
+} ftso_edge_weights;
+
+/* The value of a cell: all edges mixed, the genotype's edges, a fixed body. FTSO_NO_VALUE after a failure was told. */
+ftso_value ftso_builder_mixed_cell(ftso_builder *builder, const ftso_cell_site *site,
+                                   const ftso_edge_weights *weights);
+ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *site,
+                                   const ftso_cell *cell);
+ftso_value ftso_builder_fixed_cell(ftso_builder *builder, const ftso_cell_site *site);
 
 #endif
