@@ -388,4 +388,40 @@ typedef bool (*ftso_name_lookup)(const void *user, const char *name, ftso_number
 bool ftso_arith_eval(const ftso_arith *arith, ftso_name_lookup lookup, const void *user, ftso_number *out,
                      const ftso_arith **out_culprit, ftso_text *why);
 
+/* ---------------------------------------------------------------- counts (ir/lower/count.c, ir/lower/size.c) */
+
+/* What a network weighs: trainable numbers, architecture scalars, multiply-adds of convolutions and linear layers per image. */
+typedef struct ftso_counts {
+    int64_t parameters, arch_scalars, macs;
+} ftso_counts;
+/* Of a network as lowered, before a step is appended (gradients have multiply-adds too). Saturates. */
+ftso_counts ftso_network_count(const ftso_network *network);
+
+/* How many cells a space holds, exactly, in decimal digits. */
+typedef struct ftso_space_size {
+    int64_t edges;            /* of all searched cells */
+    const char *topologies;   /* choices of kept edges */
+    const char *genotypes;    /* times choices of operators on them */
+} ftso_space_size;
+/*
+ * Cells are chosen independently. Where all edges are kept every operator counts, zeros too (an edge may vanish); where a
+ * node keeps some of its edges, the kept ones carry something, so operators that make zeros alone do not count (DARTS).
+ */
+ftso_space_size ftso_space_measure(ftso_arena *arena, const ftso_space *space);
+/* True where the operator is nothing but the primitive zero, whatever it is called. */
+bool ftso_operator_is_zero(const ftso_operator *op);
+
+/*
+ * Theorems 1 and 2 of the FTSO paper: what the edges of a cell with n nodes (inputs and the output counted) cost when each
+ * carries p convolutions of side k from Ci to Co channels (DARTS), and when each carries one weight (FTSO). Co maps of Ho x Wo,
+ * Ci maps of Hi x Wi.
+ */
+typedef struct ftso_theorem {
+    int64_t n, edges, p, k, in_channels, out_channels, in_side, out_side;
+    double darts_parameters, darts_flops, ftso_parameters, ftso_flops;
+    double parameter_ratio, flop_ratio; /* FTSO / DARTS */
+} ftso_theorem;
+/* n and p from a space and its first searched cell; k, channels (Ci = Co) and side (Hi = Ho) as given. */
+ftso_theorem ftso_theorem_of(const ftso_space *space, int64_t k, int64_t channels, int64_t side);
+
 #endif

@@ -103,7 +103,9 @@ static ftso_value lower_conv(ftso_builder *builder, const ftso_value *inputs, si
     ftso_value bias =
         ftso_builder_weight(builder, "bias", ftso_shape_vector(out_channels), fan_in, 0, why);
     if (bias == FTSO_NO_VALUE) return FTSO_NO_VALUE;
-    return ftso_builder_binary(builder, "channel_add", y, bias, why);
+    const ftso_value biased[] = {y, bias};
+    const ftso_named_attr attrs[] = {{"bias", FTSO_I(1)}};
+    return NODE(builder, "channel_add", biased, 2, attrs, why);
 }
 
 /* dwconv(k, stride, dilation, pad) */
@@ -198,8 +200,9 @@ static ftso_value lower_pool(ftso_builder *builder, const char *op, ftso_value i
         return FTSO_NO_VALUE;
     }
     if (!shift_divides(builder, input, stride, why)) return FTSO_NO_VALUE;
-    const ftso_named_attr attrs[] = {
-        {"k", FTSO_I(k)}, {"stride", FTSO_I(stride)}, {"pad", FTSO_I(pad)}};
+    const ftso_named_attr attrs[] = {{"kernel", FTSO_I(k)},     {"stride", FTSO_I(stride)},
+                                     {"pad_top", FTSO_I(pad)},  {"pad_bottom", FTSO_I(pad)},
+                                     {"pad_left", FTSO_I(pad)}, {"pad_right", FTSO_I(pad)}};
     return NODE(builder, op, &input, 1, attrs, why);
 }
 
