@@ -175,6 +175,7 @@ typedef struct ftso_cell {
 
 typedef struct ftso_genotype {
     const char *name;
+    const ftso_space *space; /* the one it was declared for or found in */
     ftso_cell *cells; /* one per searched cell of the space, in its order */
     size_t cell_count;
     ftso_span span;

@@ -75,6 +75,14 @@ ftso_status FTSO_MUST_USE ftso_search_run(ftso_arena *arena, const ftso_search *
                                           const ftso_search_options *options,
                                           ftso_search_result *out_result);
 
+/*
+ * How `search` wants its super-net lowered: its batch, operators, parameters and kind of edge weights. Image size and
+ * classes are the data set's.
+ */
+ftso_lower_options ftso_search_lower_options(const ftso_search *search);
+/* What the terminal shows of a result: the readings that were run, the spread over seeds, the choice. */
+void ftso_search_report(const ftso_search *search, const ftso_search_result *result, ftso_text *out);
+
 /* Top `keep` of a node's edges by (descending weight, ascending source); writes source positions, best first. */
 void ftso_topology_select(const double *beta, int edge_count, int keep, int *out_edges);
 
