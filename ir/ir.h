@@ -111,6 +111,8 @@ ftso_value ftso_graph_constant(ftso_graph *graph, ftso_shape shape, double value
 void ftso_graph_output(ftso_graph *graph, const char *name, ftso_value value, ftso_value state);
 const ftso_node *ftso_graph_node(const ftso_graph *graph, ftso_value value);
 ftso_shape ftso_graph_shape(const ftso_graph *graph, ftso_value value);
+/* Appends a node like `node` (operator, attributes, origin; leaves too) on other inputs: what a rebuilding pass needs. */
+ftso_value ftso_graph_copy(ftso_graph *graph, const ftso_node *node, const ftso_value *inputs);
 /* The input or state of that name, or FTSO_NO_VALUE. */
 ftso_value ftso_graph_find(const ftso_graph *graph, const char *name);
 
@@ -120,10 +122,24 @@ ftso_value ftso_graph_find(const ftso_graph *graph, const char *name);
 ftso_value ftso_graph_unary(ftso_graph *graph, const char *op_name, ftso_value a);
 ftso_value ftso_graph_binary(ftso_graph *graph, const char *op_name, ftso_value a, ftso_value b);
 ftso_value ftso_graph_sum(ftso_graph *graph, const ftso_value *terms, size_t count); /* one term: the term itself */
+/* Elements [offset, offset + count of shape) of an unbatched value, under `shape`. */
+ftso_value ftso_graph_view(ftso_graph *graph, ftso_value base, int64_t offset, ftso_shape shape);
+/* x times a literal: scale(x, constant). */
+ftso_value ftso_graph_times(ftso_graph *graph, ftso_value x, double factor);
+/*
+ * Batch statistics of an image as batch norm needs them, the one spelling that gradient and split-bn share so that common
+ * subexpressions merge: mean = channel_sum(x) * mean_scale, var = channel_dot(x, x) * mean_scale - mean^2,
+ * rstd = rsqrt(var; eps). Any out pointer may be NULL.
+ */
+void ftso_graph_statistics(ftso_graph *graph, ftso_value x, double eps, ftso_value *out_mean, ftso_value *out_var,
+                           ftso_value *out_rstd);
+/* The smallest batch this graph runs: 2 where a batch norm sees one pixel per image, else 1. */
+int64_t ftso_graph_min_batch(const ftso_graph *graph);
 
 /*
  * Text form: one line a node, `%5 = conv(%3, %4) {stride=2, pad=1} : [N=256, 16, 32, 32]`, then `output "loss" %9` and
- * `output "w" %12 -> %1`. Print, parse, print gives the same bytes. Origins are printed only with `with_origin`.
+ * `output "w" %12 -> %1`. Print, parse, print gives the same bytes. Node i prints as %i; attributes at their fallback and
+ * the shape attributes of FTSO_OP_SHAPED operators are left out; origins are not printed.
  */
 void ftso_graph_print(const ftso_graph *graph, ftso_text *out);
 /* Parses the text form; what is wrong goes to `diag` (source `file`), false then. */
@@ -157,7 +173,8 @@ typedef enum ftso_op_flags {
     FTSO_OP_LINEAR = 1,      /* linear in its first input (and in all inputs, for add and concat) with the others fixed */
     FTSO_OP_COMMUTES = 2,    /* inputs may be swapped */
     FTSO_OP_KINKED = 4,      /* not differentiable everywhere: relu, max pooling */
-    FTSO_OP_INTERNAL = 8     /* not nameable in the language: made by gradients and passes only */
+    FTSO_OP_INTERNAL = 8,    /* not nameable in the language: made by gradients and passes only */
+    FTSO_OP_SHAPED = 16      /* attributes `rank`, (`batched`,) `d0`..`d3` are the output's shape; printed as that alone */
 } ftso_op_flags;
 
 /* Work of one node, for `count`, for bench and for cost models. `macs` are multiply-adds of contractions (conv, linear). */
@@ -181,7 +198,7 @@ typedef struct ftso_eval {
     const ftso_node *node;
     const ftso_tensor *inputs;
     int64_t batch; /* actual n */
-    int32_t *frozen; /* one entry per output element (relu: 0/1; max_pool: chosen tap), or NULL */
+    int32_t *frozen; /* as many entries as the largest of output and inputs has elements (relu: 0/1; max_pool: tap), or NULL */
     bool replay;
 } ftso_eval;
 
@@ -203,6 +220,13 @@ struct ftso_op {
      * (FTSO_NO_VALUE: no gradient flows). NULL: not differentiable (labels, gradients of gradients that nobody needs).
      */
     void (*gradient)(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted, ftso_value *out);
+    /*
+     * For an operator whose output is a run of its one input's elements: where the run starts. Such operators have no
+     * `gradient`: what flows back through all runs of one value is collected by one `pack` or `stack`.
+     */
+    int64_t (*part_offset)(const ftso_attr_value *attrs);
+    /* The smallest batch it can run, NULL: 1. */
+    int64_t (*min_batch)(const ftso_shape *inputs, const ftso_attr_value *attrs);
     /* Relative L2 distance (float32 kernel from double reference) that a right kernel stays within, on inputs of order one. */
     double tolerance;
     const char *kernel_class; /* the row of the kernel table that lowers it, or NULL: folded away before regions form */
@@ -216,6 +240,13 @@ typedef struct ftso_op_table {
 /* All primitives: the one list (ir/ops/ops.c). */
 const ftso_op_table *ftso_primitives(void);
 const ftso_op *ftso_op_find(const ftso_op_table *table, const char *name);
+/* Arity, then the shape rule, then that the element count is below 2^40; false with a sentence in `why` (may be NULL). */
+bool ftso_op_shape(const ftso_op *op, const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs,
+                   ftso_shape *out, ftso_text *why);
+/* Applications of shuffle(groups) after which `channels` are in place again; powers count modulo this. */
+int64_t ftso_shuffle_order(int64_t channels, int64_t groups);
+/* Work of one node of the graph. */
+ftso_cost ftso_node_cost(const ftso_graph *graph, ftso_value value);
 /* Index of an attribute in op->attrs, or -1. */
 int ftso_op_attr(const ftso_op *op, const char *attr_name);
 int64_t ftso_node_int(const ftso_node *node, const char *attr_name); /* asserts that it exists */

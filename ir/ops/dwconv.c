@@ -1,0 +1,81 @@
+/* dwconv: the depthwise convolution: each channel with its own kernel, no bias. */
+#include "ir/ops/ops_internal.h"
+
+#include <string.h>
+
+static bool shape(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs,
+                  ftso_shape *out, ftso_text *why)
+{
+    (void)input_count;
+    ftso_shape x = inputs[0], w = inputs[1];
+    ftso_window window;
+    if (!ftso_ops_need_image(x, "x", why)) return false;
+    if (w.rank != 4 || w.batched || w.dim[1] != 1)
+        return ftso_ops_refuse(why, "the kernel must be [C, 1, kh, kw]");
+    if (w.dim[0] != x.dim[1])
+        return ftso_ops_refuse(why, "the kernel has %lld channels, x has %lld", (long long)w.dim[0],
+                               (long long)x.dim[1]);
+    if (!ftso_ops_conv_window(attrs, w.dim[2], w.dim[3], x.dim[2], x.dim[3], &window, why))
+        return false;
+    *out = ftso_shape_image(x.dim[0], x.dim[1], window.out_h, window.out_w);
+    return true;
+}
+
+static ftso_cost cost(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs,
+                      ftso_shape out)
+{
+    (void)attrs;
+    return ftso_ops_cost_macs(inputs, input_count, out, ftso_shape_count(out),
+                              inputs[1].dim[2] * inputs[1].dim[3]);
+}
+
+static void eval(const ftso_eval *e, ftso_tensor *out)
+{
+    ftso_shape x = e->inputs[0].shape, w = e->inputs[1].shape;
+    ftso_window window = ftso_ops_conv_window_get(e->node->attrs, w.dim[2], w.dim[3], x);
+    int64_t in_plane = window.in_h * window.in_w, out_plane = window.out_h * window.out_w;
+    memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
+    for (int64_t plane = 0; plane < x.dim[0] * x.dim[1]; plane++) {
+        const double *kernel = e->inputs[1].data + plane % x.dim[1] * w.dim[2] * w.dim[3];
+        for (int64_t kh = 0; kh < w.dim[2]; kh++)
+            for (int64_t kw = 0; kw < w.dim[3]; kw++)
+                ftso_ops_plane_gather(&window, kh, kw, *kernel++,
+                                      e->inputs[0].data + plane * in_plane,
+                                      out->data + plane * out_plane);
+    }
+}
+
+static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,
+                     ftso_value *out)
+{
+    ftso_node node = *ftso_graph_node(graph, self);
+    ftso_shape x = ftso_graph_shape(graph, node.inputs[0]),
+               w = ftso_graph_shape(graph, node.inputs[1]);
+    ftso_attr_value attrs[8];
+    memcpy(attrs, node.attrs, sizeof attrs);
+    attrs[6] = FTSO_I(x.dim[2]), attrs[7] = FTSO_I(x.dim[3]);
+    if (wanted[0])
+        out[0] =
+            ftso_graph_add(graph, "dwconv_dx", (ftso_value[]){dy, node.inputs[1]}, 2, attrs, 8);
+    attrs[6] = FTSO_I(w.dim[2]), attrs[7] = FTSO_I(w.dim[3]);
+    if (wanted[1])
+        out[1] =
+            ftso_graph_add(graph, "dwconv_dw", (ftso_value[]){dy, node.inputs[0]}, 2, attrs, 8);
+}
+
+const ftso_op ftso_op_dwconv = {
+    .name = "dwconv",
+    .doc = "each channel of x convolved with its own kernel w[C, 1, kh, kw]; 0 outside the map",
+    .op_class = FTSO_CLASS_WINDOW,
+    .flags = FTSO_OP_LINEAR,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .attrs = {FTSO_CONV_ATTRS},
+    .attr_count = 6,
+    .shape = shape,
+    .cost = cost,
+    .eval = eval,
+    .gradient = gradient,
+    .tolerance = 2e-6,
+    .kernel_class = "depthwise",
+};
