@@ -86,7 +86,12 @@ void ftso_search_report(const ftso_search *search, const ftso_search_result *res
 /* Top `keep` of a node's edges by (descending weight, ascending source); writes source positions, best first. */
 void ftso_topology_select(const double *beta, int edge_count, int keep, int *out_edges);
 
-/* Genotype forms. The text forms are parsed by frontend/ (a grammar; nothing is evaluated). */
+/*
+ * Genotype forms. JSON is `{"format":"ftso-genotype","version":1,"space":NAME,"cells":{CELL:{"edges":[{"node":2,"from":0,
+ * "op":NAME,"beta":0.31}, ...],"concat":[2,3,4,5]}}}`, beta where there was one. DARTS text is one line; pairs stand in the order
+ * of nodes. The NAS-Bench-201 string exists for one cell with one input. The text forms are parsed by frontend/ (a grammar;
+ * nothing is evaluated), JSON here: operators are looked up among `unit`'s, cells among `space`'s; NULL when there were errors.
+ */
 void ftso_genotype_print_json(const ftso_genotype *genotype, const ftso_space *space,
                               ftso_text *out);
 void ftso_genotype_print_darts(const ftso_genotype *genotype, ftso_text *out);

@@ -360,9 +360,13 @@ static bool lower_body(ftso_builder *builder, const filling *fill, const ftso_st
 
 /* ---------------------------------------------------------------- both kinds of network */
 
+/* Gives a flat state its true length, in the shape and in the attribute that spells it. */
 static void settle(ftso_graph *graph, ftso_value state, int64_t total)
 {
-    if (state != FTSO_NO_VALUE) graph->nodes[state].shape.dim[0] = total ? total : 1;
+    if (state == FTSO_NO_VALUE) return;
+    ftso_node *node = &graph->nodes[state];
+    node->shape.dim[0] = total ? total : 1;
+    node->attrs[ftso_op_attr(node->op, "d0")].i = node->shape.dim[0];
 }
 
 static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space *space,
