@@ -26,22 +26,23 @@ void ftso_pool_run(ftso_pool *pool, int64_t count, ftso_task task, void *user);
 
 /*
  * One call's view of memory. `buffers` holds the addresses of the region's reads, then of its writes (element 0 each), in
- * the region's order. `shared` is this launch's own memory, shared by all items: packed weights, then one slot of partial
- * results per item. `scratch` belongs to the thread. Machine code may read and write nothing else.
+ * the region's order. `shared` is this launch's memory, common to all items and to prepare, body and finish, whose content
+ * the next launch overwrites: packed weights, then one slot of partial results per item. `scratch` belongs to the thread.
+ * Both are 64-byte aligned and hold anything at the start. Machine code may read and write nothing else.
  */
 typedef struct ftso_kernel_args {
     float *const *buffers;
     float *shared;  /* packed weights and per-item partial results */
-    float *scratch; /* this thread's tile memory, 64-byte aligned */
+    float *scratch; /* this thread's tile memory */
     int64_t batch;  /* actual number of images n */
-    int64_t item;   /* 0 … item count - 1 (body and finish) */
+    int64_t item;   /* 0 … item count - 1 (body and finish); 0 in prepare */
 } ftso_kernel_args;
 
 typedef void (*ftso_kernel)(const ftso_kernel_args *args);
 
 /*
- * One region as machine code. prepare runs once (packs weights), body once per item in parallel, finish once per finish
- * item in parallel (combines partial results in item order). Unused entries are NULL.
+ * One region as machine code. In every run prepare is called once (packs weights), body once per item in parallel, finish
+ * once per finish item in parallel (combines partial results in item order). Unused entries are NULL.
  */
 typedef struct ftso_kernel_set {
     ftso_kernel prepare, body, finish;
@@ -51,46 +52,105 @@ typedef struct ftso_kernel_set {
     int64_t shared_bytes, scratch_bytes;
 } ftso_kernel_set;
 
+/*
+ * Where something lies: in the program's arena, or in the memory of one of its states. States are not part of the arena,
+ * because several programs work on the same ones (a step on `arch`, a step on `weights`).
+ */
+enum { FTSO_IN_ARENA = -1 };
+typedef struct ftso_buffer {
+    int32_t state; /* number in program->states, or FTSO_IN_ARENA */
+    int64_t
+        offset_bytes; /* into the arena or the state's memory: a view of `weights` lies at 4 * its attribute `offset` */
+} ftso_buffer;
+
+/* Memory kept between runs, found by name. Programs that share it agree on its size. */
+typedef struct ftso_program_state {
+    const char *name;
+    int64_t size_bytes; /* in the program's layout, slack for whole-vector loads included */
+} ftso_program_state;
+
 typedef struct ftso_launch {
     ftso_kernel_set kernels;
-    int64_t *buffer_offsets; /* bytes into the program's arena */
+    ftso_buffer *buffers; /* reads, then writes */
     size_t buffer_count;
     const char *label;   /* kernel class and origin, for people */
     double flops, bytes; /* arithmetic it does and memory it must move at the planned batch */
 } ftso_launch;
 
-/* Named memory of a program: inputs and states to fill, outputs to read. Canonical order is converted at the border. */
+/* After the last launch `size_bytes` go from `from` to `to`: new contents of states that could not be written in place. */
+typedef struct ftso_copy {
+    ftso_buffer from, to;
+    int64_t size_bytes;
+} ftso_copy;
+
+/*
+ * Named memory of a program: inputs and states to fill, outputs to read. Canonical order is converted at the border.
+ * A state's slot lies at offset 0 of that state. An output that becomes a state's content lies where that content is after
+ * the launches: in the state, or in the arena where a copy takes it to the state.
+ */
 typedef struct ftso_slot {
     const char *name;
-    int64_t offset_bytes;
+    ftso_buffer place;
     uint8_t rank;
     bool batched;
     int64_t dim[4];
     bool is_input, is_state, is_output;
 } ftso_slot;
 
-/* Memory layout of rank-4 values in a program: pixels outer, channels inner, the channel count rounded up. */
+/* A number that every element of a piece of the arena holds from the start: constants. No launch writes there. */
+typedef struct ftso_fill {
+    int64_t offset_bytes, count;
+    float value;
+} ftso_fill;
+
+/*
+ * Layout: batched rank-4 values are [N][H][W][Cp], Cp the channel count rounded up to `channel_round`, what is in the
+ * padding lanes being undefined; everything else is dense in canonical order.
+ */
 typedef struct ftso_program {
-    ftso_launch *launches;
+    ftso_launch *launches; /* in the order they run */
     size_t launch_count;
+    ftso_program_state *states;
+    size_t state_count;
     ftso_slot *slots;
     size_t slot_count;
+    ftso_copy *copies;
+    size_t copy_count;
+    ftso_fill *fills;
+    size_t fill_count;
     int64_t arena_bytes;
     int64_t planned_batch;
-    int channel_round; /* channels are padded to a multiple of this in images; 1 elsewhere */
+    int channel_round;
 } ftso_program;
 
-/* A program bound to memory. `memory` may be shared between runners whose programs were planned over the same states. */
+/* State memory by name, shared by runners. A state is zero until written. Lives longer than its runners. */
+typedef struct ftso_states ftso_states;
+ftso_status FTSO_MUST_USE ftso_states_new(ftso_states **out_states);
+void ftso_states_free(ftso_states *states);
+/* The state's memory, 64-byte aligned, made (zeroed) on first use; another size than before is an internal error. */
+ftso_status FTSO_MUST_USE ftso_states_get(ftso_states *states, const char *name, int64_t size_bytes,
+                                          float **out_data);
+
+/*
+ * A program bound to memory: one block for arena, shared and scratch memory, in huge pages where the system has them,
+ * touched by the pool's threads before the first run. `states` NULL: the runner has its own. Program, pool and states
+ * must live longer.
+ */
 typedef struct ftso_runner ftso_runner;
 ftso_status FTSO_MUST_USE ftso_runner_new(const ftso_program *program, ftso_pool *pool,
-                                          ftso_runner **out_runner);
+                                          ftso_states *states, ftso_runner **out_runner);
 void ftso_runner_free(ftso_runner *runner);
-/* Names the input, state or output; an unknown name is a bug of the caller. Numbers are float32 in canonical order (N,C,H,W). */
+/* What ftso_runner_new asks for: arena, shared and scratch memory for that many threads, and the states. */
+int64_t ftso_program_bytes(const ftso_program *program, int threads);
+/* The slot, or NULL where the program has none of that name. */
 const ftso_slot *ftso_runner_slot(const ftso_runner *runner, const char *name);
+/* An unknown name is a bug of the caller. Numbers are float32 in canonical order (N,C,H,W), `batch` images where batched. */
 void ftso_runner_write(ftso_runner *runner, const char *name, const float *data, int64_t batch);
 void ftso_runner_read(const ftso_runner *runner, const char *name, float *data, int64_t batch);
 /* Runs the launches in order with n = batch images. With `seconds`, adds each launch's time to seconds[launch]. */
 void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds);
+/* For tests: fills all memory that a right program does not read before writing it with NaN. Call before inputs are written. */
+void ftso_runner_poison(ftso_runner *runner);
 
 /* ---------------------------------------------------------------- random numbers: Random123's Philox4x32-10 */
 
