@@ -97,7 +97,7 @@ void ftso_genotype_print_json(const ftso_genotype *genotype, const ftso_space *s
 void ftso_genotype_print_darts(const ftso_genotype *genotype, ftso_text *out);
 ftso_status FTSO_MUST_USE ftso_genotype_print_nb201(const ftso_genotype *genotype, ftso_text *out);
 ftso_genotype *ftso_genotype_parse_json(ftso_arena *arena, ftso_diag *diag, uint32_t file,
-                                        const ftso_space *space);
+                                        const ftso_space *space, const ftso_unit *unit);
 /* A drawing of one cell for a terminal, and as SVG. */
 void ftso_cell_print_ascii(const ftso_cell *cell, ftso_text *out);
 void ftso_cell_print_svg(const ftso_cell *cell, const char *title, ftso_text *out);
