@@ -14,7 +14,10 @@
 /* ---------------------------------------------------------------- thread pool */
 
 typedef struct ftso_pool ftso_pool;
-/* `threads` counts the caller: 1 makes no thread. 0: one per online processor. Threads are pinned, one per processor, when `pin`. */
+/*
+ * `threads` counts the caller: 1 makes no thread. 0: one per processor that the process may use. With `pin` the threads
+ * made here are pinned, one per processor. One job at a time, given by one thread, not from inside a task.
+ */
 ftso_status FTSO_MUST_USE ftso_pool_new(int threads, bool pin, ftso_pool **out_pool);
 void ftso_pool_free(ftso_pool *pool);
 int ftso_pool_threads(const ftso_pool *pool);

@@ -1,0 +1,341 @@
+/*
+ * The runner: a program bound to memory, run launch by launch.
+ *
+ * In: a program, a pool, states. Out: slots filled and read in canonical order, launches run. Holds: one block of memory
+ * per runner, never moved and never grown; launches run in order, a launch's prepare before its bodies before its finishes.
+ * Start reading at ftso_runner_run.
+ */
+#include "runtime.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 64, HUGE_BYTES = 2 << 20, PAGE_BYTES = 4096 };
+
+/* A launch with the addresses that its buffers turned out to have. */
+typedef struct bound_launch {
+    const ftso_kernel_set *kernels;
+    float **buffers;
+} bound_launch;
+
+struct ftso_runner {
+    const ftso_program *program;
+    ftso_pool *pool;
+    ftso_states *own_states; /* NULL where they were handed in */
+    float **states;
+    bound_launch *launches;
+    float **addresses; /* all launches' buffers, one after another */
+    void *block;
+    char *arena, *shared, *scratch;
+    int64_t shared_bytes, scratch_bytes; /* scratch: of one thread */
+    int64_t total_bytes;                 /* arena, shared and all scratch */
+};
+
+static int64_t line_up(int64_t bytes)
+{
+    return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+}
+
+/* Sizes of the block's three parts. Shared memory lives as long as one launch, so the largest serves all. */
+static void measure(const ftso_program *program, int64_t *out_shared, int64_t *out_scratch)
+{
+    *out_shared = *out_scratch = 0;
+    for (size_t i = 0; i < program->launch_count; i++) {
+        const ftso_kernel_set *k = &program->launches[i].kernels;
+        if (k->shared_bytes > *out_shared) *out_shared = k->shared_bytes;
+        if (k->scratch_bytes > *out_scratch) *out_scratch = k->scratch_bytes;
+    }
+    *out_shared = line_up(*out_shared);
+    /* An odd number of lines apart, so that the threads' tiles fall into different cache sets. */
+    *out_scratch = line_up(*out_scratch) | LINE_BYTES;
+}
+
+int64_t ftso_program_bytes(const ftso_program *program, int threads)
+{
+    int64_t shared, scratch;
+    measure(program, &shared, &scratch);
+    int64_t total = line_up(program->arena_bytes) + shared + scratch * threads;
+    for (size_t i = 0; i < program->state_count; i++) total += program->states[i].size_bytes;
+    return total;
+}
+
+static float *address(const ftso_runner *runner, ftso_buffer buffer)
+{
+    char *base =
+        buffer.state == FTSO_IN_ARENA ? runner->arena : (char *)runner->states[buffer.state];
+    return (float *)(base + buffer.offset_bytes);
+}
+
+/* One item is one huge page: the thread that will work on a stretch of memory is not known, but the pages are made in parallel. */
+static void touch(void *user, int64_t item, int thread)
+{
+    (void)thread;
+    ftso_runner *runner = user;
+    volatile char *start = runner->arena;
+    int64_t end = (item + 1) * HUGE_BYTES;
+    if (end > runner->total_bytes) end = runner->total_bytes;
+    for (int64_t at = item * HUGE_BYTES; at < end; at += PAGE_BYTES) start[at] = 0;
+}
+
+static ftso_status allocate(ftso_runner *runner)
+{
+    const ftso_program *program = runner->program;
+    measure(program, &runner->shared_bytes, &runner->scratch_bytes);
+    int64_t arena = line_up(program->arena_bytes);
+    runner->total_bytes =
+        arena + runner->shared_bytes + runner->scratch_bytes * ftso_pool_threads(runner->pool);
+    bool huge = runner->total_bytes >= HUGE_BYTES;
+    size_t alignment = huge ? HUGE_BYTES : LINE_BYTES;
+    runner->block = ftso_mem_alloc((size_t)runner->total_bytes + alignment);
+    if (!runner->block)
+        return ftso_error(FTSO_ERROR_LIMIT, "no memory for the program's %.1f MiB",
+                          (double)runner->total_bytes / (1 << 20));
+    uintptr_t start = ((uintptr_t)runner->block + alignment - 1) / alignment * alignment;
+    runner->arena = (char *)start;
+    runner->shared = runner->arena + arena;
+    runner->scratch = runner->shared + runner->shared_bytes;
+    if (huge) {
+        /* Advice only: where the system has no huge pages, small ones serve. */
+        size_t whole = (size_t)runner->total_bytes / HUGE_BYTES * HUGE_BYTES;
+        (void)madvise(runner->arena, whole, MADV_HUGEPAGE);
+    }
+    ftso_pool_run(runner->pool, (runner->total_bytes + HUGE_BYTES - 1) / HUGE_BYTES, touch, runner);
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status bind_states(ftso_runner *runner, ftso_states *states)
+{
+    const ftso_program *program = runner->program;
+    if (!states) {
+        FTSO_TRY(ftso_states_new(&runner->own_states));
+        states = runner->own_states;
+    }
+    for (size_t i = 0; i < program->state_count; i++)
+        FTSO_TRY(ftso_states_get(states, program->states[i].name, program->states[i].size_bytes,
+                                 &runner->states[i]));
+    return FTSO_STATUS_OK;
+}
+
+static void fill_constants(const ftso_runner *runner)
+{
+    const ftso_program *program = runner->program;
+    for (size_t i = 0; i < program->fill_count; i++) {
+        const ftso_fill *fill = &program->fills[i];
+        float *data = (float *)(runner->arena + fill->offset_bytes);
+        for (int64_t k = 0; k < fill->count; k++) data[k] = fill->value;
+    }
+}
+
+static void bind_launches(ftso_runner *runner)
+{
+    const ftso_program *program = runner->program;
+    float **next = runner->addresses;
+    for (size_t i = 0; i < program->launch_count; i++) {
+        const ftso_launch *launch = &program->launches[i];
+        runner->launches[i] = (bound_launch){&launch->kernels, next};
+        for (size_t b = 0; b < launch->buffer_count; b++)
+            *next++ = address(runner, launch->buffers[b]);
+    }
+}
+
+ftso_status ftso_runner_new(const ftso_program *program, ftso_pool *pool, ftso_states *states,
+                            ftso_runner **out_runner)
+{
+    *out_runner = NULL;
+    ftso_runner *runner = ftso_mem_alloc(sizeof(*runner));
+    if (!runner) return ftso_error(FTSO_ERROR_LIMIT, "no memory for a runner");
+    memset(runner, 0, sizeof(*runner));
+    runner->program = program;
+    runner->pool = pool;
+    size_t buffers = 0;
+    for (size_t i = 0; i < program->launch_count; i++) buffers += program->launches[i].buffer_count;
+    runner->states = ftso_mem_alloc(sizeof(float *) * program->state_count);
+    runner->launches = ftso_mem_alloc(sizeof(bound_launch) * program->launch_count);
+    runner->addresses = ftso_mem_alloc(sizeof(float *) * buffers);
+    ftso_status status = FTSO_STATUS_OK;
+    if (!runner->states || !runner->launches || !runner->addresses)
+        status = ftso_error(FTSO_ERROR_LIMIT, "no memory for a runner");
+    if (status.code == FTSO_OK) status = allocate(runner);
+    if (status.code == FTSO_OK) status = bind_states(runner, states);
+    if (status.code != FTSO_OK) {
+        ftso_runner_free(runner);
+        return status;
+    }
+    fill_constants(runner);
+    bind_launches(runner);
+    *out_runner = runner;
+    return FTSO_STATUS_OK;
+}
+
+void ftso_runner_free(ftso_runner *runner)
+{
+    if (!runner) return;
+    ftso_states_free(runner->own_states);
+    ftso_mem_free(runner->block);
+    ftso_mem_free(runner->addresses);
+    ftso_mem_free(runner->launches);
+    ftso_mem_free(runner->states);
+    ftso_mem_free(runner);
+}
+
+const ftso_slot *ftso_runner_slot(const ftso_runner *runner, const char *name)
+{
+    for (size_t i = 0; i < runner->program->slot_count; i++)
+        if (strcmp(runner->program->slots[i].name, name) == 0) return &runner->program->slots[i];
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- the border between orders */
+
+/* One image's planes against its pixels of padded channels. */
+typedef struct conversion {
+    float *inside;
+    float *to;         /* outside when reading */
+    const float *from; /* outside when writing */
+    int64_t channels, padded, pixels;
+} conversion;
+
+static void image_in(void *user, int64_t item, int thread)
+{
+    (void)thread;
+    const conversion *c = user;
+    float *to = c->inside + item * c->pixels * c->padded;
+    const float *from = c->from + item * c->channels * c->pixels;
+    for (int64_t p = 0; p < c->pixels; p++)
+        for (int64_t k = 0; k < c->channels; k++) to[p * c->padded + k] = from[k * c->pixels + p];
+}
+
+static void image_out(void *user, int64_t item, int thread)
+{
+    (void)thread;
+    const conversion *c = user;
+    const float *from = c->inside + item * c->pixels * c->padded;
+    float *to = c->to + item * c->channels * c->pixels;
+    for (int64_t k = 0; k < c->channels; k++)
+        for (int64_t p = 0; p < c->pixels; p++) to[k * c->pixels + p] = from[p * c->padded + k];
+}
+
+static conversion conversion_of(const ftso_runner *runner, const ftso_slot *slot)
+{
+    int64_t round = runner->program->channel_round > 0 ? runner->program->channel_round : 1;
+    return (conversion){.inside = address(runner, slot->place),
+                        .channels = slot->dim[1],
+                        .padded = (slot->dim[1] + round - 1) / round * round,
+                        .pixels = slot->dim[2] * slot->dim[3]};
+}
+
+static bool is_images(const ftso_slot *slot)
+{
+    return slot->rank == 4 && slot->batched;
+}
+
+static int64_t dense_count(const ftso_slot *slot, int64_t batch)
+{
+    int64_t count = 1;
+    for (int d = 0; d < slot->rank; d++) count *= d == 0 && slot->batched ? batch : slot->dim[d];
+    return count;
+}
+
+static const ftso_slot *slot_of(const ftso_runner *runner, const char *name, int64_t batch)
+{
+    const ftso_slot *slot = ftso_runner_slot(runner, name);
+    FTSO_ASSERT(slot);
+    FTSO_ASSERT(!slot->batched || (batch >= 1 && batch <= runner->program->planned_batch));
+    return slot;
+}
+
+void ftso_runner_write(ftso_runner *runner, const char *name, const float *data, int64_t batch)
+{
+    const ftso_slot *slot = slot_of(runner, name, batch);
+    FTSO_ASSERT(slot->is_input || slot->is_state);
+    if (is_images(slot)) {
+        conversion c = conversion_of(runner, slot);
+        c.from = data;
+        ftso_pool_run(runner->pool, batch, image_in, &c);
+        return;
+    }
+    memcpy(address(runner, slot->place), data, sizeof(float) * (size_t)dense_count(slot, batch));
+}
+
+void ftso_runner_read(const ftso_runner *runner, const char *name, float *data, int64_t batch)
+{
+    const ftso_slot *slot = slot_of(runner, name, batch);
+    if (is_images(slot)) {
+        conversion c = conversion_of(runner, slot);
+        c.to = data;
+        ftso_pool_run(runner->pool, batch, image_out, &c);
+        return;
+    }
+    memcpy(data, address(runner, slot->place), sizeof(float) * (size_t)dense_count(slot, batch));
+}
+
+/* ---------------------------------------------------------------- running */
+
+typedef struct phase {
+    ftso_kernel kernel;
+    float *const *buffers;
+    char *scratch;
+    float *shared;
+    int64_t scratch_bytes, batch;
+} phase;
+
+static void run_item(void *user, int64_t item, int thread)
+{
+    const phase *p = user;
+    ftso_kernel_args args = {.buffers = p->buffers,
+                             .shared = p->shared,
+                             .scratch = (float *)(p->scratch + p->scratch_bytes * thread),
+                             .batch = p->batch,
+                             .item = item};
+    p->kernel(&args);
+}
+
+static void run_launch(ftso_runner *runner, const bound_launch *launch, int64_t batch)
+{
+    const ftso_kernel_set *k = launch->kernels;
+    phase p = {.buffers = launch->buffers,
+               .scratch = runner->scratch,
+               .shared = (float *)runner->shared,
+               .scratch_bytes = runner->scratch_bytes,
+               .batch = batch};
+    if (k->prepare) {
+        p.kernel = k->prepare;
+        run_item(&p, 0, 0);
+    }
+    if (k->body) {
+        p.kernel = k->body;
+        int64_t per_item = k->images_per_item;
+        int64_t items = per_item > 0 ? (batch + per_item - 1) / per_item : k->fixed_items;
+        ftso_pool_run(runner->pool, items, run_item, &p);
+    }
+    if (k->finish) {
+        p.kernel = k->finish;
+        ftso_pool_run(runner->pool, k->finish_items, run_item, &p);
+    }
+}
+
+void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds)
+{
+    const ftso_program *program = runner->program;
+    FTSO_ASSERT(batch >= 1 && batch <= program->planned_batch);
+    double before = seconds ? ftso_clock_s() : 0;
+    for (size_t i = 0; i < program->launch_count; i++) {
+        run_launch(runner, &runner->launches[i], batch);
+        if (seconds) {
+            double now = ftso_clock_s();
+            seconds[i] += now - before;
+            before = now;
+        }
+    }
+    for (size_t i = 0; i < program->copy_count; i++) {
+        const ftso_copy *copy = &program->copies[i];
+        memmove(address(runner, copy->to), address(runner, copy->from), (size_t)copy->size_bytes);
+    }
+}
+
+void ftso_runner_poison(ftso_runner *runner)
+{
+    memset(runner->arena, 0xff, (size_t)runner->total_bytes); /* all bits set: a NaN */
+    fill_constants(runner);
+}
