@@ -116,8 +116,10 @@ ftso_status FTSO_MUST_USE ftso_rundir_create(ftso_arena *arena, const char *want
                                              const char *name, const char **out_path);
 /* Copies the space file and what it includes, under their names. */
 ftso_status FTSO_MUST_USE ftso_rundir_copy_sources(const char *run, const ftso_diag *diag);
-/* genotype.json, genotype.txt, cell-NAME.svg of the chosen cells, run.json with every seed's outcome. */
-ftso_status FTSO_MUST_USE ftso_rundir_write_search(const char *run, const ftso_search *search,
+/* genotype.json, genotype.txt, cell-NAME.svg of the chosen cells, run.json with every seed's outcome;
+ * `file` is the space file's path. */
+ftso_status FTSO_MUST_USE ftso_rundir_write_search(const char *run, const char *file,
+                                                   const ftso_search *search,
                                                    const ftso_search_result *result,
                                                    const char *device_name);
 

@@ -105,7 +105,7 @@ static void add_seed(cJSON *seeds, const ftso_found *found)
     cJSON_AddItemToArray(seeds, seed);
 }
 
-static ftso_status write_record(const char *run, const ftso_search *search,
+static ftso_status write_record(const char *run, const char *file, const ftso_search *search,
                                 const ftso_search_result *result, const char *device_name)
 {
     cJSON *record = cJSON_CreateObject();
@@ -113,6 +113,8 @@ static ftso_status write_record(const char *run, const ftso_search *search,
     cJSON_AddNumberToObject(record, "version", 1);
     cJSON_AddStringToObject(record, "ftso", FTSO_VERSION);
     cJSON_AddStringToObject(record, "verb", "search");
+    const char *slash = strrchr(file, '/');
+    cJSON_AddStringToObject(record, "file", slash ? slash + 1 : file);
     cJSON_AddStringToObject(record, "search", search->name);
     cJSON_AddStringToObject(record, "space", search->space->name);
     cJSON_AddStringToObject(record, "method", search->method);
@@ -132,7 +134,7 @@ static ftso_status write_record(const char *run, const ftso_search *search,
     return status;
 }
 
-ftso_status ftso_rundir_write_search(const char *run, const ftso_search *search,
+ftso_status ftso_rundir_write_search(const char *run, const char *file, const ftso_search *search,
                                      const ftso_search_result *result, const char *device_name)
 {
     const ftso_genotype *genotype = &result->found[result->chosen].genotype;
@@ -161,7 +163,7 @@ ftso_status ftso_rundir_write_search(const char *run, const ftso_search *search,
     ftso_text_printf(&text, "ftso show %s\n", run);
     status = write_text(run, "next.txt", &text);
     if (status.code != FTSO_OK) goto out;
-    status = write_record(run, search, result, device_name);
+    status = write_record(run, file, search, result, device_name);
 out:
     ftso_text_deinit(&text);
     return status;

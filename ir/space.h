@@ -69,7 +69,7 @@ typedef struct ftso_param {
     ftso_span span;
 } ftso_param;
 
-/* op sep_conv(C, s, k) = …; */
+/* op sep_conv(C, s, k) = …;  On an edge an operator is given C and s by name; its other parameters have a fallback. */
 typedef struct ftso_operator {
     const char *name;
     ftso_param *params;
@@ -218,6 +218,7 @@ typedef struct ftso_dataset {
     double mean[4], std[4];
     ftso_augment *train_transform, *test_transform;
     size_t train_count, test_count;
+    int64_t train_images, test_images; /* as written, 0 where not: lets `check` see a batch larger than the data */
     ftso_span span;
 } ftso_dataset;
 

@@ -81,7 +81,8 @@ ftso_status FTSO_MUST_USE ftso_search_run(ftso_arena *arena, const ftso_search *
  */
 ftso_lower_options ftso_search_lower_options(const ftso_search *search);
 /* What the terminal shows of a result: the readings that were run, the spread over seeds, the choice. */
-void ftso_search_report(const ftso_search *search, const ftso_search_result *result, ftso_text *out);
+void ftso_search_report(const ftso_search *search, const ftso_search_result *result,
+                        ftso_text *out);
 
 /* Top `keep` of a node's edges by (descending weight, ascending source); writes source positions, best first. */
 void ftso_topology_select(const double *beta, int edge_count, int keep, int *out_edges);
@@ -98,6 +99,9 @@ void ftso_genotype_print_darts(const ftso_genotype *genotype, ftso_text *out);
 ftso_status FTSO_MUST_USE ftso_genotype_print_nb201(const ftso_genotype *genotype, ftso_text *out);
 ftso_genotype *ftso_genotype_parse_json(ftso_arena *arena, ftso_diag *diag, uint32_t file,
                                         const ftso_space *space, const ftso_unit *unit);
+/* The genotype that keeps every node's first edges, all with `op`: one that `space` admits, without a search. */
+ftso_genotype *ftso_genotype_uniform(ftso_arena *arena, const ftso_space *space,
+                                     const ftso_operator *op);
 /* A drawing of one cell for a terminal, and as SVG. */
 void ftso_cell_print_ascii(const ftso_cell *cell, ftso_text *out);
 void ftso_cell_print_svg(const ftso_cell *cell, const char *title, ftso_text *out);

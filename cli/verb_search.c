@@ -1,0 +1,199 @@
+/*
+ * ftso search: the main job. A space file and images in; found cells on the terminal and in a run directory out.
+ */
+#include "cli/options.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct search_options {
+    const char *path, *name, *run, *data;
+    ftso_progress_mode progress;
+    bool quiet;
+    ftso_input_options input;
+    ftso_road_options road;
+} search_options;
+
+enum { KEY_DATA = 512, KEY_PROGRESS };
+
+static const struct argp_option options[] = {
+    {"output", 'o', "FOLDER", 0, "run directory to make (default: runs/NAME, runs/NAME-2, …)", 0},
+    {"data", KEY_DATA, "FOLDER", 0,
+     "where the images are, instead of the place that the space file names", 0},
+    {"progress", KEY_PROGRESS, "auto|bar|line|none", 0,
+     "how to show progress (default: a bar on a terminal, else lines)", 0},
+    {"quiet", 'q', 0, 0, "print nothing but the run directory's name and errors", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    static const char *const modes[] = {"auto", "bar", "line", "none"};
+    search_options *search = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &search->input;
+        state->child_inputs[1] = &search->road;
+        break;
+    case 'o':
+        search->run = arg;
+        break;
+    case KEY_DATA:
+        search->data = arg;
+        break;
+    case 'q':
+        search->quiet = true;
+        search->progress = FTSO_PROGRESS_NONE;
+        break;
+    case KEY_PROGRESS: {
+        size_t i = 0;
+        while (i < FTSO_COUNT(modes) && strcmp(modes[i], arg) != 0) i++;
+        if (i == FTSO_COUNT(modes))
+            argp_error(state, "--progress takes auto, bar, line or none, not '%s'", arg);
+        search->progress = (ftso_progress_mode)i;
+        break;
+    }
+    case ARGP_KEY_ARG:
+        if (state->arg_num == 0)
+            search->path = arg;
+        else if (state->arg_num == 1)
+            search->name = arg;
+        else
+            argp_error(state, "at most a file and the name of one search");
+        break;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "which space file? 'ftso new' prints some to start from");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp_child children[] = {
+    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "FILE.ftso [SEARCH]",
+    "Runs a search of the file: for each seed the topology phase, then the operators; shows the "
+    "found cells and writes a "
+    "run directory.\v"
+    "Examples:\n"
+    "  ftso search examples/fashion.ftso\n"
+    "  ftso search examples/cifar10.ftso --data ~/cifar-10-batches-bin -o runs/a\n"
+    "  ftso search my.ftso --set search.mine.seeds=[0,1,2,3]\n",
+    children,
+    NULL,
+    NULL};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* The first Ctrl-C ends the search after the iteration at hand; the second ends the program. */
+static void catch_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt,
+                               .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static ftso_status load_images(const search_options *options_, const ftso_search *search,
+                               ftso_images *images)
+{
+    const ftso_dataset *dataset = search->dataset;
+    const ftso_reader *reader = ftso_reader_find(dataset->kind);
+    FTSO_ASSERT(reader); /* the file was checked */
+    const char *path = options_->data ? options_->data : dataset->path;
+    ftso_status status = reader->load(path, false, images);
+    if (status.code != FTSO_OK) return ftso_annotate(status, "data set '%s'", dataset->name);
+    return status;
+}
+
+static void print_cells(const ftso_found *found)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    for (size_t i = 0; i < found->genotype.cell_count; i++)
+        ftso_cell_print_ascii(&found->genotype.cells[i], &text);
+    ftso_genotype_print_darts(&found->genotype, &text);
+    puts(ftso_text_get(&text));
+    ftso_text_deinit(&text);
+}
+
+static ftso_status run_search(const search_options *chosen, const ftso_input *input,
+                              const ftso_search *search, const ftso_device *device, const char *run,
+                              ftso_arena *arena)
+{
+    ftso_images images;
+    FTSO_TRY(load_images(chosen, search, &images));
+    ftso_log log;
+    ftso_status status = ftso_log_open(&log, ftso_format(arena, "%s/events.jsonl", run));
+    if (status.code != FTSO_OK) goto out_images;
+
+    ftso_search_options how = {
+        .progress = chosen->progress, .progress_out = stderr, .log = &log, .stop = &interrupted};
+    ftso_search_result result;
+    status = ftso_search_run(arena, search, &images, device, &how, &result);
+    ftso_status closed = ftso_log_close(&log);
+    if (status.code == FTSO_OK) status = closed;
+    if (status.code == FTSO_OK) status = ftso_rundir_copy_sources(run, &input->diag);
+    if (status.code == FTSO_OK)
+        status = ftso_rundir_write_search(run, chosen->path, search, &result, device->name);
+    if (status.code == FTSO_OK && !chosen->quiet) {
+        print_cells(&result.found[result.chosen]);
+        ftso_text report;
+        ftso_text_init(&report);
+        ftso_search_report(search, &result, &report);
+        fputs(ftso_text_get(&report), stdout);
+        ftso_text_deinit(&report);
+        printf("\n%s holds the cells, their pictures, the log and the space file. Next:\n  ftso "
+               "show %s\n",
+               run, run);
+    } else if (status.code == FTSO_OK) {
+        puts(run);
+    }
+out_images:
+    ftso_images_deinit(&images);
+    return status;
+}
+
+int ftso_verb_search(int argc, char **argv)
+{
+    search_options chosen = {0};
+    ftso_road_options_init(&chosen.road);
+    int code = ftso_argp_run(&argp, argc, argv, &chosen);
+    if (code >= 0) return code;
+
+    ftso_input input;
+    if (!ftso_input_read(&input, chosen.path, chosen.input.overrides, chosen.input.override_count,
+                         &code))
+        goto out_input;
+    ftso_input_print(&input);
+    const ftso_search *search;
+    code = ftso_report(ftso_pick_search(input.unit, chosen.name, &search));
+    if (code != FTSO_OK) goto out_input;
+    ftso_device device;
+    code = ftso_report(ftso_road_open(&input.arena, &chosen.road, &device));
+    if (code != FTSO_OK) goto out_input;
+    const char *run;
+    code = ftso_report(ftso_rundir_create(&input.arena, chosen.run, search->name, &run));
+    if (code != FTSO_OK) goto out_device;
+    catch_interrupt();
+    code = ftso_report(run_search(&chosen, &input, search, &device, run, &input.arena));
+out_device:
+    ftso_device_close(&device);
+out_input:
+    ftso_input_deinit(&input);
+    return code;
+}
