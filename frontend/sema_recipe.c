@@ -1,0 +1,605 @@
+/*
+ * Recipes: data sets, searches, trainings. In: their blocks. Out: ftso_dataset, ftso_search, ftso_train.
+ * Every number has a range; what is not given takes the default that docs/language.md names.
+ */
+#include "sema_internal.h"
+
+/* ---------------------------------------------------------------- optimisers and schedules */
+
+static bool read_lr(ftso_sema *sema, const ftso_ast_node *node, ftso_lr *lr)
+{
+    static const struct {
+        const char *name;
+        ftso_schedule_kind kind;
+        ftso_call_param params[2];
+    } schedules[] = {
+        {"cosine", FTSO_LR_COSINE, {{"from", NAN, 1e-12, 1000, false}, {"to", 0, 0, 1000, false}}},
+        {"linear", FTSO_LR_LINEAR, {{"from", NAN, 1e-12, 1000, false}, {"to", 0, 0, 1000, false}}},
+        {"exponential",
+         FTSO_LR_EXPONENTIAL,
+         {{"from", NAN, 1e-12, 1000, false}, {"factor", NAN, 1e-6, 1, false}}},
+    };
+    if (node->kind != FTSO_AST_CALL) {
+        lr->kind = FTSO_LR_CONSTANT;
+        bool ok = ftso_sema_real(sema, node, "the learning rate", 1e-12, 1000, &lr->first);
+        lr->last = lr->first;
+        return ok;
+    }
+    const char *names[FTSO_COUNT(schedules)];
+    for (size_t i = 0; i < FTSO_COUNT(schedules); i++) {
+        names[i] = schedules[i].name;
+        if (strcmp(node->text, names[i]) != 0) continue;
+        double values[2];
+        lr->kind = schedules[i].kind;
+        if (!ftso_sema_call_numbers(sema, node, schedules[i].params, 2, values)) return false;
+        lr->first = values[0];
+        lr->last = values[1];
+        return true;
+    }
+    ftso_diag_error(sema->diag, "E0801", node->text_span, "there is no schedule `%s`", node->text)
+        ->help = ftso_sema_nearest(sema, node->text, names, FTSO_COUNT(schedules),
+                                   "schedules are cosine, linear, exponential, or a number");
+    return false;
+}
+
+static bool read_betas(ftso_sema *sema, const ftso_ast_node *node, ftso_optimizer *out)
+{
+    if (node->kind != FTSO_AST_LIST || node->child_count != 2) {
+        ftso_sema_wrong_type(sema, node, "`betas`", "a list of two numbers");
+        return false;
+    }
+    return ftso_sema_real(sema, node->children[0], "the first beta", 0, 0.999999, &out->beta1) &&
+           ftso_sema_real(sema, node->children[1], "the second beta", 0, 0.999999999, &out->beta2);
+}
+
+static bool read_optimizer(ftso_sema *sema, const ftso_ast_node *node, ftso_optimizer *out)
+{
+    static const char *const names[] = {"sgd", "adam"};
+    static const char *const sgd[] = {"lr", "momentum", "weight_decay", "clip", "nesterov"};
+    static const char *const adam[] = {"lr", "betas", "weight_decay", "clip", "eps"};
+    *out = (ftso_optimizer){
+        .kind = FTSO_SGD, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .span = node->span};
+    if (node->kind != FTSO_AST_CALL) {
+        ftso_sema_wrong_type(sema, node, "an optimiser", "`sgd(lr = …)` or `adam(lr = …)`");
+        return false;
+    }
+    if (strcmp(node->text, names[0]) != 0 && strcmp(node->text, names[1]) != 0) {
+        ftso_diag_error(sema->diag, "E0802", node->text_span, "there is no optimiser `%s`",
+                        node->text)
+            ->help = ftso_sema_nearest(sema, node->text, names, 2, "optimisers are sgd and adam");
+        return false;
+    }
+    bool is_adam = !strcmp(node->text, "adam");
+    out->kind = is_adam ? FTSO_ADAM : FTSO_SGD;
+    const ftso_ast_node *nodes[5];
+    if (!ftso_sema_bind(sema, node, is_adam ? adam : sgd, 5, nodes)) return false;
+    if (!nodes[0]) {
+        ftso_diag_error(sema->diag, "E0212", node->text_span, "`%s` needs `lr`", node->text)->help =
+            "add `lr = …`";
+        return false;
+    }
+    bool ok = read_lr(sema, nodes[0], &out->lr);
+    if (nodes[1]) {
+        ok =
+            (is_adam ? read_betas(sema, nodes[1], out)
+                     : ftso_sema_real(sema, nodes[1], "`momentum`", 0, 0.999999, &out->momentum)) &&
+            ok;
+    }
+    if (nodes[2])
+        ok = ftso_sema_real(sema, nodes[2], "`weight_decay`", 0, 10, &out->weight_decay) && ok;
+    if (nodes[3]) ok = ftso_sema_real(sema, nodes[3], "`clip`", 0, 1e9, &out->clip) && ok;
+    if (nodes[4]) {
+        ok = (is_adam ? ftso_sema_real(sema, nodes[4], "`eps`", 1e-16, 1, &out->eps)
+                      : ftso_sema_flag(sema, nodes[4], "`nesterov`", &out->nesterov)) &&
+             ok;
+    }
+    return ok;
+}
+
+/* ---------------------------------------------------------------- data sets */
+
+/* What can be done to an image; parameters in the order of ftso_augment.args. */
+static const struct {
+    const char *name;
+    ftso_augment_kind kind;
+    size_t param_count;
+    ftso_call_param params[5];
+} transforms[] = {
+    {"crop", FTSO_AUG_CROP, 2, {{"side", NAN, 1, 4096, true}, {"pad", 0, 0, 256, true}}},
+    {"flip", FTSO_AUG_FLIP, 1, {{"p", 0.5, 0, 1, false}}},
+    {"cutout", FTSO_AUG_CUTOUT, 1, {{"side", NAN, 1, 4096, true}}},
+    {"normalize", FTSO_AUG_NORMALIZE, 0, {{0}}},
+    {"resized_crop",
+     FTSO_AUG_RESIZED_CROP,
+     5,
+     {{"side", NAN, 1, 4096, true},
+      {"area_from", 0.08, 0.001, 1, false},
+      {"area_to", 1, 0.001, 1, false},
+      {"ratio_from", 0.75, 0.1, 10, false},
+      {"ratio_to", 4.0 / 3, 0.1, 10, false}}},
+    {"color_jitter",
+     FTSO_AUG_COLOR_JITTER,
+     4,
+     {{"brightness", 0, 0, 1, false},
+      {"contrast", 0, 0, 1, false},
+      {"saturation", 0, 0, 1, false},
+      {"hue", 0, 0, 0.5, false}}},
+    {"resize", FTSO_AUG_RESIZE, 1, {{"side", NAN, 1, 4096, true}}},
+    {"center_crop", FTSO_AUG_CENTER_CROP, 1, {{"side", NAN, 1, 4096, true}}},
+};
+
+static bool read_transform(ftso_sema *sema, const ftso_ast_node *node, bool can_normalize,
+                           ftso_augment *out)
+{
+    if (node->kind != FTSO_AST_NAME && node->kind != FTSO_AST_CALL) {
+        ftso_sema_wrong_type(sema, node, "a step of a transform",
+                             "a call such as `crop(32, pad = 4)`");
+        return false;
+    }
+    const char *names[FTSO_COUNT(transforms)];
+    for (size_t i = 0; i < FTSO_COUNT(transforms); i++) {
+        names[i] = transforms[i].name;
+        if (strcmp(node->text, names[i]) != 0) continue;
+        *out = (ftso_augment){.kind = transforms[i].kind, .span = node->span};
+        if (out->kind == FTSO_AUG_NORMALIZE && !can_normalize) {
+            ftso_diag_error(sema->diag, "E0804", node->span,
+                            "`normalize` needs the data set's `mean` and `std`")
+                ->help = "add `mean = [ … ];` and `std = [ … ];`, one number per channel";
+            return false;
+        }
+        return ftso_sema_call_numbers(sema, node, transforms[i].params, transforms[i].param_count,
+                                      out->args);
+    }
+    ftso_diag_error(sema->diag, "E0803", node->text_span, "there is no transform `%s`", node->text)
+        ->help = ftso_sema_nearest(sema, node->text, names, FTSO_COUNT(transforms),
+                                   "transforms are crop, flip, cutout, normalize, resized_crop, "
+                                   "color_jitter, resize, center_crop");
+    return false;
+}
+
+/* a -> b -> c; the side that comes out must be the data set's. */
+static void read_transforms(ftso_sema *sema, const ftso_ast_item *item, const ftso_dataset *dataset,
+                            bool can_normalize, ftso_augment **out, size_t *out_count)
+{
+    if (!item) return;
+    const ftso_ast_node *value = item->value;
+    size_t count = value->kind == FTSO_AST_CHAIN ? value->child_count : 1;
+    *out = FTSO_ARRAY(sema->arena, ftso_augment, count);
+    const ftso_augment *last = NULL;
+    for (size_t i = 0; i < count; i++) {
+        ftso_augment *step = &(*out)[*out_count];
+        if (!read_transform(sema, value->kind == FTSO_AST_CHAIN ? value->children[i] : value,
+                            can_normalize, step))
+            continue;
+        (*out_count)++;
+        bool sides = step->kind == FTSO_AUG_CROP || step->kind == FTSO_AUG_RESIZED_CROP ||
+                     step->kind == FTSO_AUG_RESIZE || step->kind == FTSO_AUG_CENTER_CROP;
+        if (sides) last = step;
+        if (step->kind == FTSO_AUG_CUTOUT && step->args[0] > (double)dataset->side) {
+            ftso_diag_error(sema->diag, "E0805", step->span, "the cutout is larger than the image");
+        }
+    }
+    if (!last || last->args[0] == (double)dataset->side || !dataset->side) return;
+    ftso_diag_error(sema->diag, "E0805", last->span,
+                    "the images come out %lld wide, and `image` says %lld",
+                    (long long)last->args[0], (long long)dataset->side)
+        ->help = "let the last crop have the side that `image` says";
+}
+
+static bool read_per_channel(ftso_sema *sema, const ftso_ast_item *item, int64_t channels,
+                             double lowest, double *out)
+{
+    const ftso_ast_node *list = item->value;
+    const char *what = ftso_format(sema->arena, "`%s`", item->word);
+    if (list->kind != FTSO_AST_LIST) {
+        ftso_sema_wrong_type(sema, list, what, "a list of numbers");
+        return false;
+    }
+    if ((int64_t)list->child_count != channels || channels > 4) {
+        ftso_diag_error(sema->diag, "E0806", list->span, "%s has %zu numbers for %lld channels",
+                        what, list->child_count, (long long)channels)
+            ->help = "give one number per channel, at most 4";
+        return false;
+    }
+    for (size_t i = 0; i < list->child_count; i++) {
+        if (!ftso_sema_real(sema, list->children[i], what, lowest, 1000, &out[i])) return false;
+    }
+    return true;
+}
+
+static void read_images(ftso_sema *sema, const ftso_ast_item *item, ftso_dataset *dataset)
+{
+    const ftso_ast_node *list = item->value;
+    if (list->kind != FTSO_AST_LIST || list->child_count != 2) {
+        ftso_sema_wrong_type(sema, list, "`images`", "a list `[training, test]`");
+        return;
+    }
+    ftso_sema_whole(sema, list->children[0], "the number of training images", 1, 1000000000,
+                    &dataset->train_images);
+    ftso_sema_whole(sema, list->children[1], "the number of test images", 0, 1000000000,
+                    &dataset->test_images);
+}
+
+void ftso_sema_dataset(ftso_sema *sema, ftso_symbol *symbol)
+{
+    static const ftso_key keys[] = {
+        {"kind", FTSO_FORM_VALUE, 0, false, "kind = cifar10;"},
+        {"path", FTSO_FORM_VALUE, 0, false, "path = \"FOLDER\";"},
+        {"image", FTSO_FORM_VALUE, 0, false, "image = [3, 32, 32];"},
+        {"classes", FTSO_FORM_VALUE, 0, false, "classes = 10;"},
+        {"images", FTSO_FORM_VALUE, 0, false, "images = [50000, 10000];"},
+        {"mean", FTSO_FORM_VALUE, 0, false, "mean = [0.5, 0.5, 0.5];"},
+        {"std", FTSO_FORM_VALUE, 0, false, "std = [0.25, 0.25, 0.25];"},
+        {"train", FTSO_FORM_VALUE, 0, false, "train = crop(32, pad = 4) -> flip -> normalize;"},
+        {"test", FTSO_FORM_VALUE, 0, false, "test = normalize;"},
+    };
+    size_t errors = sema->diag->error_count;
+    const ftso_ast_items *items = &symbol->item->block;
+    ftso_sema_check_block(sema, items, "a dataset", keys, FTSO_COUNT(keys), false);
+    ftso_block block = {items, NULL, ftso_format(sema->arena, "dataset `%s`", symbol->name),
+                        symbol->span};
+    ftso_dataset *dataset = FTSO_NEW(sema->arena, ftso_dataset);
+    dataset->name = symbol->name;
+    dataset->span = symbol->span;
+    const ftso_ast_item *item = ftso_block_get(sema, &block, "kind", keys[0].usage);
+    if (item && item->value->kind == FTSO_AST_NAME) {
+        dataset->kind = item->value->text;
+    } else if (item) {
+        ftso_sema_wrong_type(sema, item->value, "`kind`", "a name such as cifar10 or idx");
+    }
+    item = ftso_block_get(sema, &block, "path", keys[1].usage);
+    if (item && item->value->kind == FTSO_AST_STRING) {
+        dataset->path = item->value->text;
+    } else if (item) {
+        ftso_sema_wrong_type(sema, item->value, "`path`", "a string");
+    }
+    item = ftso_block_get(sema, &block, "image", keys[2].usage);
+    bool shaped = item && ftso_sema_image(sema, item->value, &dataset->channels, &dataset->side);
+    item = ftso_block_get(sema, &block, "classes", keys[3].usage);
+    if (item) ftso_sema_whole(sema, item->value, "`classes`", 2, 100000, &dataset->classes);
+    if ((item = ftso_block_find(&block, "images", NULL))) read_images(sema, item, dataset);
+    const ftso_ast_item *mean = ftso_block_find(&block, "mean", NULL),
+                        *std = ftso_block_find(&block, "std", NULL);
+    if (mean && shaped) read_per_channel(sema, mean, dataset->channels, -1000, dataset->mean);
+    if (std && shaped) read_per_channel(sema, std, dataset->channels, 1e-6, dataset->std);
+    read_transforms(sema, ftso_block_find(&block, "train", NULL), dataset, mean && std,
+                    &dataset->train_transform, &dataset->train_count);
+    read_transforms(sema, ftso_block_find(&block, "test", NULL), dataset, mean && std,
+                    &dataset->test_transform, &dataset->test_count);
+    if (sema->diag->error_count == errors) symbol->record = dataset;
+}
+
+/* ---------------------------------------------------------------- shared by search and train */
+
+static void *refer_value(ftso_sema *sema, const ftso_ast_item *item, ftso_symbol_kind kind)
+{
+    if (!item) return NULL;
+    if (item->value->kind != FTSO_AST_NAME) {
+        ftso_sema_wrong_type(
+            sema, item->value, ftso_format(sema->arena, "`%s`", item->word),
+            ftso_format(sema->arena, "the name of a %s", ftso_symbol_kind_name(kind)));
+        return NULL;
+    }
+    ftso_symbol *symbol = ftso_sema_refer(sema, kind, item->value->text, item->value->span);
+    return symbol ? symbol->record : NULL;
+}
+
+/* space = darts; or space = darts(K = 4); */
+static const ftso_space *space_value(ftso_sema *sema, const ftso_ast_item *item,
+                                     ftso_arg **out_args, size_t *out_count)
+{
+    if (!item) return NULL;
+    if (item->value->kind != FTSO_AST_CALL) return refer_value(sema, item, FTSO_SYMBOL_SPACE);
+    const ftso_ast_node *call = item->value;
+    ftso_symbol *symbol = ftso_sema_refer(sema, FTSO_SYMBOL_SPACE, call->text, call->text_span);
+    if (!symbol || !symbol->record) return NULL;
+    const ftso_space *space = symbol->record;
+    const char **names = FTSO_ARRAY(sema->arena, const char *, space->constant_count);
+    const ftso_ast_node **nodes =
+        FTSO_ARRAY(sema->arena, const ftso_ast_node *, space->constant_count);
+    for (size_t i = 0; i < space->constant_count; i++) names[i] = space->constants[i].name;
+    if (!ftso_sema_bind(sema, call, names, space->constant_count, nodes)) return NULL;
+    *out_args = FTSO_ARRAY(sema->arena, ftso_arg, space->constant_count);
+    for (size_t i = 0; i < space->constant_count; i++) {
+        if (!nodes[i]) continue;
+        ftso_type type;
+        const ftso_arith *value = ftso_sema_arith(sema, nodes[i], NULL, &type);
+        if (!value) return NULL;
+        (*out_args)[(*out_count)++] = (ftso_arg){names[i], value, nodes[i]->span};
+    }
+    return space;
+}
+
+/* 1 epoch, 3 iterations. */
+static bool read_span_of_time(ftso_sema *sema, const ftso_ast_node *node, const char *what,
+                              bool iterations, int64_t *out, ftso_budget_unit *out_unit)
+{
+    bool epochs = node->kind == FTSO_AST_NUMBER && node->unit &&
+                  (!strcmp(node->unit, "epoch") || !strcmp(node->unit, "epochs"));
+    bool steps = node->kind == FTSO_AST_NUMBER && node->unit &&
+                 (!strcmp(node->unit, "iteration") || !strcmp(node->unit, "iterations"));
+    const char *wanted = iterations ? "`1 epoch` or `3 iterations`" : "`50 epochs`";
+    if (!epochs && !(steps && iterations)) {
+        ftso_diag_error(sema->diag, "E0303", node->span, "%s is a number of epochs%s", what,
+                        iterations ? " or iterations" : "")
+            ->help = ftso_format(sema->arena, "write %s", wanted);
+        return false;
+    }
+    ftso_ast_node plain = *node;
+    plain.unit = NULL;
+    if (!ftso_sema_whole(sema, &plain, what, 1, 1000000000, out)) return false;
+    *out_unit = steps ? FTSO_ITERATIONS : FTSO_EPOCHS;
+    return true;
+}
+
+/* ---------------------------------------------------------------- search */
+
+static void read_topology(ftso_sema *sema, const ftso_block *block, ftso_search *search)
+{
+    static const char *const normals[] = {"softmax", "raw"};
+    static const ftso_key keys[] = {
+        {"ops", FTSO_FORM_VALUE, 0, false, "ops = { skip_connect };"},
+        {"budget", FTSO_FORM_VALUE, 0, false, "budget = 1 epoch;"},
+        {"schedule", FTSO_FORM_VALUE, 0, false, "schedule = 50 epochs;"},
+        {"normalize", FTSO_FORM_VALUE, 0, false, "normalize = softmax;"},
+        {"init", FTSO_FORM_VALUE, 0, false, "init = 1e-3;"},
+    };
+    const ftso_ast_item *topology = ftso_block_get(
+        sema, block, "topology", "topology { ops = { skip_connect }; budget = 1 epoch; }");
+    if (!topology) return;
+    ftso_sema_check_block(sema, &topology->block, "`topology`", keys, FTSO_COUNT(keys), false);
+    ftso_block in = {&topology->block, NULL, "`topology`", topology->word_span};
+    const ftso_ast_item *item = ftso_block_get(sema, &in, "ops", keys[0].usage);
+    if (item && item->value->kind == FTSO_AST_SET) {
+        search->topology_ops =
+            ftso_sema_opset_value(sema, item->value, "topology", item->value->span);
+    } else {
+        search->topology_ops = refer_value(sema, item, FTSO_SYMBOL_OPSET);
+    }
+    search->budget = 1;
+    search->budget_unit = FTSO_EPOCHS;
+    if ((item = ftso_block_find(&in, "budget", NULL))) {
+        read_span_of_time(sema, item->value, "`budget`", true, &search->budget,
+                          &search->budget_unit);
+    }
+    ftso_budget_unit unit;
+    if ((item = ftso_block_find(&in, "schedule", NULL))) {
+        read_span_of_time(sema, item->value, "`schedule`", false, &search->schedule_epochs, &unit);
+    }
+    if ((item = ftso_block_find(&in, "normalize", NULL))) {
+        search->normalize = ftso_sema_word(sema, item->value, "`normalize`", normals, 2) == 1
+                                ? FTSO_NORMALIZE_RAW
+                                : FTSO_NORMALIZE_SOFTMAX;
+    }
+    if ((item = ftso_block_find(&in, "init", NULL)))
+        ftso_sema_real(sema, item->value, "`init`", 0, 10, &search->init_std);
+}
+
+/* operators = replace(sep_conv_3x3); */
+static void read_operators(ftso_sema *sema, const ftso_ast_item *item, ftso_search *search)
+{
+    if (!item) return;
+    const ftso_ast_node *call = item->value;
+    if (call->kind != FTSO_AST_CALL || strcmp(call->text, "replace") != 0) {
+        ftso_diag_error(sema->diag, "E0807", call->span,
+                        "this is no strategy for choosing operators")
+            ->help = "write `replace(sep_conv_3x3)`: that operator on every kept edge";
+        return;
+    }
+    if (call->child_count != 1 || call->children[0]->kind != FTSO_AST_NAME) {
+        ftso_diag_error(sema->diag, "E0807", call->span, "`replace` takes the name of one operator")
+            ->help = "write `replace(sep_conv_3x3)`";
+        return;
+    }
+    search->replace =
+        ftso_sema_edge_operator(sema, call->children[0]->text, call->children[0]->span);
+}
+
+static void read_split(ftso_sema *sema, const ftso_ast_item *item, ftso_search *search)
+{
+    search->train_portion = 0.5;
+    if (!item) return;
+    const ftso_ast_node *list = item->value;
+    ftso_number parts[2];
+    if (list->kind != FTSO_AST_LIST || list->child_count != 2) {
+        ftso_sema_wrong_type(sema, list, "`split`", "a list `[50%, 50%]`");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!ftso_sema_constant(sema, list->children[i], "a part of `split`", &parts[i])) return;
+    }
+    if (!(parts[0].value > 0 && parts[1].value > 0) ||
+        fabs(parts[0].value + parts[1].value - 1) > 1e-9) {
+        ftso_diag_error(sema->diag, "E0808", list->span, "the parts of `split` do not make 100%%")
+            ->help = "two parts above 0, for weights and for architecture: `[50%, 50%]`";
+        return;
+    }
+    search->train_portion = parts[0].value;
+}
+
+static void read_seeds(ftso_sema *sema, const ftso_ast_item *item, ftso_search *search)
+{
+    enum { MAX_SEEDS = 1024 };
+    const ftso_ast_node *list = item ? item->value : NULL;
+    if (list &&
+        (list->kind != FTSO_AST_LIST || !list->child_count || list->child_count > MAX_SEEDS)) {
+        ftso_sema_wrong_type(sema, list, "`seeds`", "a list of 1 to 1024 whole numbers");
+        return;
+    }
+    search->seeds = FTSO_ARRAY(sema->arena, uint64_t, list ? list->child_count : 1);
+    search->seed_count = list ? list->child_count : 1;
+    for (size_t i = 0; list && i < list->child_count; i++) {
+        int64_t seed = 0;
+        if (!ftso_sema_whole(sema, list->children[i], "a seed", 0, (int64_t)1 << 53, &seed)) return;
+        search->seeds[i] = (uint64_t)seed;
+        for (size_t k = 0; k < i; k++) {
+            if (search->seeds[k] != (uint64_t)seed) continue;
+            ftso_diag_error(sema->diag, "E0810", list->children[i]->span,
+                            "seed %lld is in the list twice", (long long)seed)
+                ->help = "the same seed finds the same cell; take one out";
+            return;
+        }
+    }
+}
+
+/* select = first; or select = best(val_loss); */
+static void read_select(ftso_sema *sema, const ftso_ast_item *item, ftso_search *search)
+{
+    if (!item) return;
+    const ftso_ast_node *node = item->value;
+    if (node->kind == FTSO_AST_NAME && !strcmp(node->text, "first")) return;
+    search->select_best = node->kind == FTSO_AST_CALL && !strcmp(node->text, "best") &&
+                          node->child_count == 1 && node->children[0]->kind == FTSO_AST_NAME &&
+                          !strcmp(node->children[0]->text, "val_loss");
+    if (search->select_best) return;
+    ftso_diag_error(sema->diag, "E0809", node->span, "this does not say which seed's cell to take")
+        ->help = "write `first`, or `best(val_loss)`";
+}
+
+static void check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t batch,
+                        const ftso_dataset *dataset, double portion)
+{
+    if (!item || !dataset || !dataset->train_images) return;
+    double smaller = portion < 0.5 ? portion : 1 - portion;
+    int64_t limit =
+        portion >= 1 ? dataset->train_images : (int64_t)((double)dataset->train_images * smaller);
+    if (batch <= limit) return;
+    ftso_diag_error(sema->diag, "E0811", item->value->span,
+                    "a batch of %lld is larger than the data: %lld images", (long long)batch,
+                    (long long)limit)
+        ->help = portion >= 1 ? "take a smaller batch"
+                              : "take a smaller batch; `split` divides the training images in two";
+}
+
+void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
+{
+    static const ftso_key keys[] = {
+        {"space", FTSO_FORM_VALUE, 0, false, "space = SPACE;"},
+        {"dataset", FTSO_FORM_VALUE, 0, false, "dataset = DATASET;"},
+        {"method", FTSO_FORM_VALUE, 0, false, "method = ftso;"},
+        {"topology", FTSO_FORM_BLOCK, 0, false, "topology { … }"},
+        {"operators", FTSO_FORM_VALUE, 0, false, "operators = replace(OPERATOR);"},
+        {"split", FTSO_FORM_VALUE, 0, false, "split = [50%, 50%];"},
+        {"batch", FTSO_FORM_VALUE, 0, false, "batch = 256;"},
+        {"weights", FTSO_FORM_VALUE, 0, false,
+         "weights = sgd(lr = cosine(0.1, 0), momentum = 0.9);"},
+        {"arch", FTSO_FORM_VALUE, 0, false, "arch = adam(lr = 6e-4, betas = [0.5, 0.999]);"},
+        {"augment_valid", FTSO_FORM_VALUE, 0, false, "augment_valid = true;"},
+        {"seeds", FTSO_FORM_VALUE, 0, false, "seeds = [0, 1, 2];"},
+        {"select", FTSO_FORM_VALUE, 0, false, "select = first;"},
+    };
+    size_t errors = sema->diag->error_count;
+    const ftso_ast_items *items = &symbol->item->block;
+    ftso_sema_check_block(sema, items, "a search", keys, FTSO_COUNT(keys), false);
+    ftso_block block = {items, NULL, ftso_format(sema->arena, "search `%s`", symbol->name),
+                        symbol->span};
+    ftso_search *search = FTSO_NEW(sema->arena, ftso_search);
+    search->name = symbol->name;
+    search->span = symbol->span;
+    search->method = "ftso";
+    search->init_std = 1e-3;
+    search->augment_valid = true;
+    search->space = space_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage),
+                                &search->parameters, &search->parameter_count);
+    search->dataset = refer_value(sema, ftso_block_get(sema, &block, "dataset", keys[1].usage),
+                                  FTSO_SYMBOL_DATASET);
+    const ftso_ast_item *item = ftso_block_find(&block, "method", NULL);
+    if (item && item->value->kind == FTSO_AST_NAME) {
+        search->method = item->value->text;
+    } else if (item) {
+        ftso_sema_wrong_type(sema, item->value, "`method`", "a name such as ftso or random");
+    }
+    read_topology(sema, &block, search);
+    read_operators(sema, ftso_block_get(sema, &block, "operators", keys[4].usage), search);
+    read_split(sema, ftso_block_find(&block, "split", NULL), search);
+    item = ftso_block_get(sema, &block, "batch", keys[6].usage);
+    if (item && ftso_sema_whole(sema, item->value, "`batch`", 1, 1000000, &search->batch)) {
+        check_batch(sema, item, search->batch, search->dataset, search->train_portion);
+    }
+    item = ftso_block_get(sema, &block, "weights", keys[7].usage);
+    if (item) read_optimizer(sema, item->value, &search->weights);
+    item = ftso_block_get(sema, &block, "arch", keys[8].usage);
+    if (item) read_optimizer(sema, item->value, &search->arch);
+    if ((item = ftso_block_find(&block, "augment_valid", NULL))) {
+        ftso_sema_flag(sema, item->value, "`augment_valid`", &search->augment_valid);
+    }
+    read_seeds(sema, ftso_block_find(&block, "seeds", NULL), search);
+    read_select(sema, ftso_block_find(&block, "select", NULL), search);
+    if (sema->diag->error_count == errors && search->space && search->dataset &&
+        search->topology_ops && search->replace) {
+        symbol->record = search;
+    }
+}
+
+/* ---------------------------------------------------------------- train */
+
+void ftso_sema_train(ftso_sema *sema, ftso_symbol *symbol)
+{
+    static const char *const precisions[] = {"fp32"};
+    static const ftso_key keys[] = {
+        {"space", FTSO_FORM_VALUE, 0, false, "space = SPACE;"},
+        {"cell", FTSO_FORM_VALUE, 0, false, "cell = GENOTYPE;"},
+        {"dataset", FTSO_FORM_VALUE, 0, false, "dataset = DATASET;"},
+        {"epochs", FTSO_FORM_VALUE, 0, false, "epochs = 600;"},
+        {"batch", FTSO_FORM_VALUE, 0, false, "batch = 96;"},
+        {"drop_path", FTSO_FORM_VALUE, 0, false, "drop_path = 0.2;"},
+        {"aux_weight", FTSO_FORM_VALUE, 0, false, "aux_weight = 0.4;"},
+        {"label_smoothing", FTSO_FORM_VALUE, 0, false, "label_smoothing = 0.1;"},
+        {"optimizer", FTSO_FORM_VALUE, 0, false,
+         "optimizer = sgd(lr = cosine(0.025, 0), momentum = 0.9);"},
+        {"seed", FTSO_FORM_VALUE, 0, false, "seed = 0;"},
+        {"precision", FTSO_FORM_VALUE, 0, false, "precision = fp32;"},
+    };
+    size_t errors = sema->diag->error_count;
+    const ftso_ast_items *items = &symbol->item->block;
+    ftso_sema_check_block(sema, items, "a train block", keys, FTSO_COUNT(keys), false);
+    ftso_block block = {items, NULL, ftso_format(sema->arena, "train `%s`", symbol->name),
+                        symbol->span};
+    ftso_train *train = FTSO_NEW(sema->arena, ftso_train);
+    train->name = symbol->name;
+    train->span = symbol->span;
+    train->precision = precisions[0];
+    train->space =
+        refer_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage), FTSO_SYMBOL_SPACE);
+    const ftso_ast_item *item = ftso_block_find(&block, "cell", NULL);
+    train->cell = refer_value(sema, item, FTSO_SYMBOL_GENOTYPE);
+    if (train->cell && train->space && train->cell->space != train->space) {
+        ftso_diag_error(sema->diag, "E0812", item->value->span,
+                        "genotype `%s` belongs to space `%s`, not to `%s`", train->cell->name,
+                        train->cell->space->name, train->space->name)
+            ->help = "declare it for this space";
+    }
+    train->dataset = refer_value(sema, ftso_block_get(sema, &block, "dataset", keys[2].usage),
+                                 FTSO_SYMBOL_DATASET);
+    item = ftso_block_get(sema, &block, "epochs", keys[3].usage);
+    if (item) ftso_sema_whole(sema, item->value, "`epochs`", 1, 1000000, &train->epochs);
+    item = ftso_block_get(sema, &block, "batch", keys[4].usage);
+    if (item && ftso_sema_whole(sema, item->value, "`batch`", 1, 1000000, &train->batch)) {
+        check_batch(sema, item, train->batch, train->dataset, 1);
+    }
+    if ((item = ftso_block_find(&block, "drop_path", NULL))) {
+        ftso_sema_real(sema, item->value, "`drop_path`", 0, 0.99, &train->drop_path);
+    }
+    train->aux_weight = train->space ? train->space->aux_weight : 0;
+    if ((item = ftso_block_find(&block, "aux_weight", NULL))) {
+        ftso_sema_real(sema, item->value, "`aux_weight`", 0, 100, &train->aux_weight);
+        if (train->aux_weight > 0 && train->space && !train->space->aux_head) {
+            ftso_diag_error(sema->diag, "E0813", item->value->span,
+                            "space `%s` has no auxiliary head", train->space->name)
+                ->help = "add `aux_head { … }` to the space, or take this out";
+        }
+    }
+    if ((item = ftso_block_find(&block, "label_smoothing", NULL))) {
+        ftso_sema_real(sema, item->value, "`label_smoothing`", 0, 0.99, &train->label_smoothing);
+    }
+    item = ftso_block_get(sema, &block, "optimizer", keys[8].usage);
+    if (item) read_optimizer(sema, item->value, &train->optimizer);
+    if ((item = ftso_block_find(&block, "seed", NULL))) {
+        int64_t seed;
+        if (ftso_sema_whole(sema, item->value, "`seed`", 0, (int64_t)1 << 53, &seed))
+            train->seed = (uint64_t)seed;
+    }
+    if ((item = ftso_block_find(&block, "precision", NULL)))
+        ftso_sema_word(sema, item->value, "`precision`", precisions, 1);
+    if (sema->diag->error_count == errors && train->space && train->dataset) symbol->record = train;
+}
