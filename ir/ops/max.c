@@ -1,4 +1,4 @@
-/* max: the larger of a and b, element by element; a on a tie. */
+/* max: the larger of a and b, element by element; b on a tie, where the gradient goes too. */
 #include "ir/ops/ops_internal.h"
 
 static void eval(const ftso_eval *e, ftso_tensor *out)
@@ -6,13 +6,13 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     const double *a = e->inputs[0].data, *b = e->inputs[1].data;
     int64_t count = ftso_shape_count(out->shape);
     for (int64_t i = 0; i < count; i++) {
-        bool first = e->replay ? e->frozen[i] != 0 : a[i] >= b[i];
+        bool first = e->replay ? e->frozen[i] != 0 : a[i] > b[i];
         if (e->frozen && !e->replay) e->frozen[i] = first;
         out->data[i] = first ? a[i] : b[i];
     }
 }
 
-/* dy goes to the operand that was taken; on a tie, where there is no derivative, to b. */
+/* dy goes to the operand that was taken; on a tie, where there is no derivative, to b as the value is its. */
 static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,
                      ftso_value *out)
 {
