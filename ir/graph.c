@@ -51,20 +51,29 @@ bool ftso_node_is_algebra(const ftso_node *node)
 
 enum { MAX_ELEMENTS_LOG2 = 40 };
 
+/* "conv takes 2 operands, not 1" */
+static bool arity_fits(const ftso_op *op, size_t count, ftso_text *why)
+{
+    size_t least = (size_t)op->min_inputs,
+           most = op->max_inputs < 0 ? SIZE_MAX : (size_t)op->max_inputs;
+    if (count >= least && count <= most) return true;
+    if (!why) return false;
+    ftso_text_printf(why, "%s takes ", op->name);
+    if (most == SIZE_MAX)
+        ftso_text_printf(why, "at least %zu", least);
+    else if (most > least)
+        ftso_text_printf(why, "%zu to %zu", least, most);
+    else
+        ftso_text_printf(why, "%zu", least);
+    bool single = most == 1 || (most == SIZE_MAX && least == 1);
+    ftso_text_printf(why, " operand%s, not %zu", single ? "" : "s", count);
+    return false;
+}
+
 bool ftso_op_shape(const ftso_op *op, const ftso_shape *inputs, size_t input_count,
                    const ftso_attr_value *attrs, ftso_shape *out, ftso_text *why)
 {
-    if (input_count < (size_t)op->min_inputs ||
-        (op->max_inputs >= 0 && input_count > (size_t)op->max_inputs)) {
-        if (why && op->min_inputs == op->max_inputs)
-            ftso_text_printf(why, "%s takes %d operands, not %zu", op->name, op->min_inputs,
-                             input_count);
-        else if (why)
-            ftso_text_printf(why, "%s takes at least %d operands%s, not %zu", op->name,
-                             op->min_inputs, op->max_inputs < 0 ? "" : " and fewer than that",
-                             input_count);
-        return false;
-    }
+    if (!arity_fits(op, input_count, why)) return false;
     if (!op->shape(inputs, input_count, attrs, out, why)) return false;
     int64_t count = 1;
     for (int d = 0; d < out->rank; d++)

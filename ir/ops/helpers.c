@@ -65,7 +65,7 @@ bool ftso_ops_need_channels(ftso_shape image, ftso_shape vector, const char *wha
 {
     if (!ftso_ops_need_vector(vector, what, why)) return false;
     if (vector.dim[0] == image.dim[1]) return true;
-    return ftso_ops_refuse(why, "%s has %lld numbers for %lld channels", what,
+    return ftso_ops_refuse(why, "%s: %lld numbers for %lld channels", what,
                            (long long)vector.dim[0], (long long)image.dim[1]);
 }
 

@@ -27,7 +27,8 @@ static ftso_cost cost(const ftso_shape *inputs, size_t input_count, const ftso_a
                       ftso_shape out)
 {
     ftso_cost result = ftso_ops_cost(inputs, input_count, out, 0);
-    result.flops = ftso_shape_count(inputs[0]) * attrs[0].i * attrs[0].i;
+    result.flops =
+        ftso_ops_product((int64_t[]){ftso_shape_count(inputs[0]), attrs[0].i, attrs[0].i}, 3);
     return result;
 }
 
