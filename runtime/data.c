@@ -1,0 +1,214 @@
+/*
+ * Data sets: the table of readers, and what all readers do alike.
+ *
+ * In: a folder. Out: images as bytes in memory. Holds: nothing is believed: sizes are checked before memory is asked for,
+ * and a file that is something else (a web page, a pointer left by a version control system) is called by its name.
+ */
+#include "runtime_internal.h"
+
+#include <limits.h>
+#include <string.h>
+
+static const ftso_reader readers[] = {
+    {"cifar10", "folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin",
+     ftso_load_cifar10},
+    {"cifar100", "folder with train.bin and test.bin", ftso_load_cifar100},
+    {"idx",
+     "folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-… (MNIST's form), plain "
+     "or .gz",
+     ftso_load_idx},
+};
+
+const ftso_reader *ftso_reader_rows(size_t *out_count)
+{
+    *out_count = FTSO_COUNT(readers);
+    return readers;
+}
+
+const ftso_reader *ftso_reader_find(const char *kind)
+{
+    for (size_t i = 0; i < FTSO_COUNT(readers); i++)
+        if (strcmp(readers[i].kind, kind) == 0) return &readers[i];
+    return NULL;
+}
+
+void ftso_images_deinit(ftso_images *images)
+{
+    ftso_mem_free(images->pixels);
+    ftso_mem_free(images->labels);
+    memset(images, 0, sizeof(*images));
+}
+
+ftso_status ftso_images_allocate(ftso_images *images, const char *path)
+{
+    const int64_t dims[] = {images->count, images->channels, images->height, images->width};
+    int64_t pixels = 1;
+    bool fits = true;
+    for (size_t i = 0; i < FTSO_COUNT(dims); i++) {
+        if (dims[i] < 1)
+            return ftso_error(FTSO_ERROR_DATA, "'%s' says that it holds %lld images of %lld x %lld",
+                              path, (long long)dims[0], (long long)dims[2], (long long)dims[3]);
+        fits = fits && ftso_i64_mul(pixels, dims[i], &pixels);
+    }
+    if (!fits || images->count > INT32_MAX || pixels > INT64_C(1) << 40)
+        return ftso_error(FTSO_ERROR_LIMIT,
+                          "'%s' says that it holds %lld images of %lld x %lld: too many", path,
+                          (long long)dims[0], (long long)dims[2], (long long)dims[3]);
+    images->pixels = ftso_mem_alloc((size_t)pixels);
+    images->labels = ftso_mem_alloc((size_t)images->count * sizeof(int32_t));
+    if (!images->pixels || !images->labels) {
+        ftso_images_deinit(images);
+        return ftso_error(FTSO_ERROR_LIMIT, "no memory for %lld bytes of images in '%s'",
+                          (long long)pixels, path);
+    }
+    return FTSO_STATUS_OK;
+}
+
+/* ---------------------------------------------------------------- what a file looks like */
+
+static bool starts(const uint8_t *bytes, size_t length, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    if (length < n) return false;
+    for (size_t i = 0; i < n; i++) {
+        int c = bytes[i];
+        if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+        if (c != prefix[i]) return false;
+    }
+    return true;
+}
+
+static bool contains(const uint8_t *bytes, size_t length, const char *needle)
+{
+    for (size_t i = 0; i < length; i++)
+        if (starts(bytes + i, length - i, needle)) return true;
+    return false;
+}
+
+static bool is_page(const uint8_t *bytes, size_t length)
+{
+    size_t i = starts(bytes, length, "\xef\xbb\xbf") ? 3 : 0;
+    while (i < length && (bytes[i] == ' ' || (bytes[i] >= '\t' && bytes[i] <= '\r'))) i++;
+    const uint8_t *text = bytes + i;
+    length -= i;
+    return starts(text, length, "<!doctype") || starts(text, length, "<html") ||
+           starts(text, length, "<head") || starts(text, length, "<?xml") ||
+           starts(text, length, "<!--");
+}
+
+/* Only forms that no record of pixels can be mistaken for: CIFAR records may begin with any byte below 100. */
+const char *ftso_sniff(const uint8_t *bytes, size_t length)
+{
+    if (length > 512) length = 512;
+    if (starts(bytes, length, "version https://git-lfs")) return "a Git LFS pointer";
+    if (is_page(bytes, length)) return "an HTML page";
+    if (length < 512 && contains(bytes, length, "/annex/objects/")) return "a git-annex pointer";
+    if (starts(bytes, length, "\x1f\x8b")) return "a gzip file";
+    if (starts(bytes, length, "pk\x03\x04")) return "a zip archive";
+    if (starts(bytes, length,
+               "\xfd"
+               "7zxz"))
+        return "an xz file";
+    if (length > 262 && memcmp(bytes + 257, "ustar", 5) == 0) return "a tar archive";
+    if (length > 2 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5) return "a Python pickle";
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- reading a file */
+
+enum { LIMIT_BYTES = INT_MAX };
+
+ftso_status ftso_data_open(ftso_data_file *file, const char *path)
+{
+    memset(file, 0, sizeof(*file));
+    ftso_arena_init(&file->arena);
+    file->path = path;
+    char *bytes;
+    ftso_status status = ftso_file_read(&file->arena, path, LIMIT_BYTES, &bytes, &file->length);
+    if (status.code != FTSO_OK) goto failed;
+    file->bytes = (const uint8_t *)bytes;
+    const char *look = ftso_sniff(file->bytes, file->length);
+    file->gzip = look && strcmp(look, "a gzip file") == 0;
+    if (file->length == 0) {
+        status = ftso_error(FTSO_ERROR_DATA, "'%s' is empty", path);
+        goto failed;
+    }
+    if (look && !file->gzip) {
+        status = ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not data: download it again", path, look);
+        goto failed;
+    }
+    if (file->gzip) {
+        file->stream.next_in = (Bytef *)(uintptr_t)file->bytes;
+        file->stream.avail_in = (uInt)file->length;
+        if (inflateInit2(&file->stream, 16 + MAX_WBITS) != Z_OK) {
+            file->gzip = false;
+            status = ftso_error(FTSO_ERROR_LIMIT, "no memory to unpack '%s'", path);
+            goto failed;
+        }
+    }
+    return FTSO_STATUS_OK;
+failed:
+    ftso_data_close(file);
+    return status;
+}
+
+/* Reads on; *out_got is less than `count` at the end of the data only. */
+static ftso_status take(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
+{
+    *out_got = 0;
+    if (!file->gzip) {
+        size_t left = file->length - file->at;
+        *out_got = count < left ? count : left;
+        memcpy(out, file->bytes + file->at, *out_got);
+        file->at += *out_got;
+        return FTSO_STATUS_OK;
+    }
+    while (*out_got < count && !file->ended) {
+        size_t want = count - *out_got;
+        uInt step = want < LIMIT_BYTES ? (uInt)want : LIMIT_BYTES;
+        file->stream.next_out = out + *out_got;
+        file->stream.avail_out = step;
+        int result = inflate(&file->stream, Z_NO_FLUSH);
+        *out_got += step - file->stream.avail_out;
+        if (result == Z_STREAM_END)
+            file->ended = true;
+        else if (result == Z_BUF_ERROR ||
+                 (result == Z_OK && file->stream.avail_in == 0 && file->stream.avail_out != 0))
+            return ftso_error(FTSO_ERROR_DATA, "'%s' is cut short: its gzip data do not end",
+                              file->path);
+        else if (result != Z_OK)
+            return ftso_error(FTSO_ERROR_DATA, "'%s' is damaged: %s", file->path,
+                              file->stream.msg ? file->stream.msg : "bad gzip data");
+    }
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_data_take(ftso_data_file *file, void *out, size_t count, const char *what)
+{
+    size_t got;
+    FTSO_TRY(take(file, out, count, &got));
+    if (got < count)
+        return ftso_error(
+            FTSO_ERROR_DATA,
+            "'%s' is cut short: %zu of %zu bytes of %s are missing; download it again", file->path,
+            count - got, count, what);
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_data_end(ftso_data_file *file)
+{
+    uint8_t byte;
+    size_t got;
+    FTSO_TRY(take(file, &byte, 1, &got));
+    if (got > 0)
+        return ftso_error(FTSO_ERROR_DATA, "'%s' goes on after the data that its head announces",
+                          file->path);
+    return FTSO_STATUS_OK;
+}
+
+void ftso_data_close(ftso_data_file *file)
+{
+    if (file->gzip) inflateEnd(&file->stream);
+    ftso_arena_deinit(&file->arena);
+    memset(file, 0, sizeof(*file));
+}

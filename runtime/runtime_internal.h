@@ -1,0 +1,40 @@
+/*
+ * Shared inside runtime/: what the data readers have in common (data.c).
+ *
+ * In: paths. Out: bytes of files, plain or gzip, whose absence and whose look are told in one sentence.
+ */
+#ifndef FTSO_RUNTIME_INTERNAL_H
+#define FTSO_RUNTIME_INTERNAL_H
+
+#include "runtime/runtime.h"
+
+#include <zlib.h>
+
+/* A file's content, read from front to back; gzip is undone on the way. */
+typedef struct ftso_data_file {
+    ftso_arena arena;
+    const char *path;
+    const uint8_t *bytes; /* as in the file */
+    size_t length, at;
+    bool gzip, ended;
+    z_stream stream;
+} ftso_data_file;
+
+/* Opens the file; refuses web pages, pointers and the like by what they are. */
+ftso_status FTSO_MUST_USE ftso_data_open(ftso_data_file *file, const char *path);
+/* The next `count` bytes; fewer are an error that says how many are missing of `what`. */
+ftso_status FTSO_MUST_USE ftso_data_take(ftso_data_file *file, void *out, size_t count,
+                                         const char *what);
+/* That nothing is left. */
+ftso_status FTSO_MUST_USE ftso_data_end(ftso_data_file *file);
+void ftso_data_close(ftso_data_file *file);
+
+/* Memory for the images' pixels and labels; dimensions must be set and are checked. */
+ftso_status FTSO_MUST_USE ftso_images_allocate(ftso_images *images, const char *path);
+
+/* One reader per kind: data_cifar.c, data_idx.c. */
+ftso_status FTSO_MUST_USE ftso_load_cifar10(const char *path, bool test, ftso_images *out);
+ftso_status FTSO_MUST_USE ftso_load_cifar100(const char *path, bool test, ftso_images *out);
+ftso_status FTSO_MUST_USE ftso_load_idx(const char *path, bool test, ftso_images *out);
+
+#endif
