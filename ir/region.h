@@ -51,12 +51,48 @@ ftso_status FTSO_MUST_USE ftso_passes_run(ftso_arena *arena, const ftso_graph *i
 
 /* ---------------------------------------------------------------- regions */
 
+/* What a value is to regions and emitters; follows from its operator and shape alone. */
+typedef enum ftso_role {
+    FTSO_ROLE_LEAF,      /* input, state: in memory before the first region */
+    FTSO_ROLE_LITERAL,   /* constant: spelt out in every region that uses it, never read */
+    FTSO_ROLE_ALIAS,     /* view, pack: other values' memory under another shape; no region computes it */
+    FTSO_ROLE_ALGEBRA,   /* without a batch: scalars, vectors, flat weights; mean_scale too */
+    FTSO_ROLE_POINTWISE, /* with a batch, pixel by pixel: computed wherever it is needed */
+    FTSO_ROLE_CORE,      /* window, weight gradient, image operator: computed once, by its region */
+    FTSO_ROLE_REDUCTION  /* channel_sum, channel_dot, dot: a vector or scalar over batch and pixels, computed once */
+} ftso_role;
+ftso_role ftso_value_role(const ftso_graph *graph, ftso_value value);
+/* Operands whose numbers the node needs: all, but none for `zero`, which looks at the shape alone. */
+uint32_t ftso_node_needs(const ftso_node *node);
+
 /*
- * A region: cores (window or reduction operators that share a kernel), the pointwise nodes computed with them, and what
- * goes in and out of memory. Nodes that the cores need are their prologue, nodes that need a core's result are the
- * epilogue. A pointwise node may be computed in several regions (recomputed rather than stored). A reduction
- * (channel_sum, channel_dot) in a region runs over the same pixels as the region's output.
- * kernel_class "algebra" is a list of scalar and vector nodes that run one after another.
+ * A region: cores that share a kernel, the pointwise nodes computed with them, and what goes in and out of memory.
+ *
+ * What an emitter may rely on:
+ * - kernel_class is the cores' ftso_op.kernel_class; "pointwise" without cores; "algebra" for small serial arithmetic.
+ * - Every operand of a node that is needed (ftso_node_needs) is in `nodes` before it, or in `reads`. A value in `reads` is
+ *   in memory; one in `nodes` is not, except that a region never reads what it writes.
+ * - A pointwise node is evaluated at whatever pixel its user wants it. What a core's operands need is the prologue, at the
+ *   operand's pixels; what `writes` and reductions need beyond the cores is the epilogue, at the cores' output pixels. One
+ *   node may be part of both. All operators of class pointwise occur in both, `concat`, `slice`, `embed` and `shuffle`
+ *   among them: an epilogue may ask for any channel of a core's result at that pixel. Operands outside the image are the
+ *   window's padding: zero after the prologue, not before it.
+ *   An image operator that ends in one pixel per image (global pool, loss and its gradient) has no epilogue.
+ * - Vectors and scalars that an image region uses are literals (`constant` in `nodes`) or in `reads`; weights are in
+ *   `reads`. A constant image is a literal too.
+ *   The one batched vector is the mask of `sample_mul`.
+ * - Several cores: only `conv` over the same operand with the same window (kernel, stride, dilation, padding); their
+ *   weights differ, and so may their numbers of output channels. Cores come first to last in `cores`.
+ * - A region that makes images makes all of them on one map [H, W]. Reductions run over that map: `channel_sum` and
+ *   `channel_dot` are written as vectors [C], `dot` as a scalar; other results without a batch (a weight gradient, the
+ *   loss) are written in canonical order. All of these have exactly their elements: nothing may be stored past the end.
+ * - "algebra": only nodes of role algebra and literals, run one after another over whole values; a rank 4 value without
+ *   a batch is then a flat list of its elements. Only what other regions need is in `writes`. The new content of a state
+ *   may share the memory of the old one (same shape, element by element): element i of such a write may be stored once
+ *   element i of every operand has been read, not earlier.
+ * - Operands of `pack` are written straight into the pack's memory, a `view` lies inside its base. So an address in `reads`
+ *   or `writes` of a value without a batch is aligned to one number only; images are aligned to the plan's alignment.
+ * - Order in `reads` and `nodes` depends on the region's own structure, so that equal regions print equally.
  */
 typedef struct ftso_region {
     const char *kernel_class;
@@ -64,8 +100,7 @@ typedef struct ftso_region {
     size_t core_count; /* 0: pointwise or algebra */
     ftso_value *nodes; /* all computed here, cores included, topological */
     size_t node_count;
-    ftso_value
-        *reads; /* values that must be in memory before: leaves, and writes of earlier regions */
+    ftso_value *reads; /* values that must be in memory before: leaves, aliases, writes of earlier regions */
     size_t read_count;
     ftso_value *writes; /* values put in memory: images, vectors, scalars */
     size_t write_count;
@@ -79,19 +114,23 @@ typedef struct ftso_schedule {
 
 /* What the region former may do; each switch can be off, results stay the same. */
 typedef struct ftso_fusion {
-    bool prologue; /* pointwise nodes are recomputed where they are read */
-    bool
-        epilogue; /* pointwise nodes and reductions join the region that makes their last operand */
+    bool prologue;   /* pointwise nodes are recomputed where they are read */
+    bool epilogue;   /* pointwise nodes and reductions join the region that makes their last operand */
     bool horizontal; /* cores that read the same operand over the same window share a region */
     int max_sources; /* a recomputed value that reads more stored images than this is stored instead; default 6 */
 } ftso_fusion;
 ftso_fusion ftso_fusion_default(void);
 
+/*
+ * Forms regions for everything the outputs need. The graph must be split (no batch_norm) and placed (pass `place`), else
+ * an internal error says which node has no kernel. What is stored between regions is chosen by a minimum cut per region.
+ */
 ftso_status FTSO_MUST_USE ftso_schedule_form(ftso_arena *arena, const ftso_graph *graph,
                                              const ftso_fusion *fusion,
                                              ftso_schedule **out_schedule);
 void ftso_schedule_print(const ftso_schedule *schedule, ftso_text *out);
-/* Reads before writes, every read available, every output and state written. */
+/* Reads before writes, every read available, every output and state written, everything stored written once, and all that
+ * ftso_region promises. */
 ftso_status FTSO_MUST_USE ftso_schedule_verify(const ftso_schedule *schedule);
 /*
  * The region's text with values renumbered from zero and no names: equal texts mean the same machine code serves.
@@ -119,10 +158,14 @@ typedef int64_t (*ftso_size_rule)(const void *user, ftso_shape shape);
 /*
  * Gives every stored value an offset, aligned to `alignment_bytes`. Values whose lifetimes (region index of first write
  * to last read) do not overlap share memory; aliases (view, pack) lie inside their base; a state's new content shares
- * the state's place when no region reads the old one afterwards.
+ * the state's place when no region reads the old one afterwards; where it does not (the places differ), the runner copies
+ * it there after the last region.
  */
 ftso_status FTSO_MUST_USE ftso_plan_make(ftso_arena *arena, const ftso_schedule *schedule,
                                          ftso_size_rule size, const void *user,
                                          int64_t alignment_bytes, ftso_plan **out_plan);
+/* No two values that are alive in the same region overlap, but for aliases and updates of a state in place. */
+ftso_status FTSO_MUST_USE ftso_plan_verify(const ftso_schedule *schedule, const ftso_plan *plan,
+                                           ftso_size_rule size, const void *user);
 
 #endif

@@ -1,0 +1,362 @@
+/*
+ * The region former, first step: which region computes what.
+ * In: a split graph. Out: drafts: cores, the pointwise values and reductions that must run beside them, and for every
+ * other pointwise value the draft where it could first be computed.
+ * Holds: drafts are in the order they run; a value's users come after it or join a draft that runs after all it needs.
+ * A time is the number of a draft; FTSO_NOWHERE means before all of them. Start reading at ftso_schedule_form.
+ */
+#include "ir/regions/regions_internal.h"
+
+#include <string.h>
+
+ftso_fusion ftso_fusion_default(void)
+{
+    return (ftso_fusion){.prologue = true, .epilogue = true, .horizontal = true, .max_sources = 6};
+}
+
+bool ftso_former_is_image(const ftso_former *former, ftso_value value)
+{
+    return former->graph->nodes[value].shape.batched;
+}
+
+static int latest(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* ---------------------------------------------------------------- what a value is computed from */
+
+/* Times of the operands, all together. */
+static void operand_times(const ftso_former *f, const ftso_node *node, int *out_image,
+                          int *out_vector)
+{
+    *out_image = *out_vector = FTSO_NOWHERE;
+    for (uint32_t i = 0; i < ftso_node_needs(node); i++) {
+        *out_image = latest(*out_image, f->image_time[node->inputs[i]]);
+        *out_vector = latest(*out_vector, f->vector_time[node->inputs[i]]);
+    }
+}
+
+static ftso_sources one_source(ftso_former *f, ftso_value value, int weight)
+{
+    ftso_sources set = {FTSO_ARRAY(f->arena, ftso_value, 1), 1, weight};
+    set.items[0] = value;
+    return set;
+}
+
+/* `set` is sorted; so is the result. Weights of single items: 1, or the weight of a virtual concat. */
+static void add_source(ftso_former *f, ftso_sources *set, size_t *capacity, ftso_value value,
+                       int weight)
+{
+    size_t at = 0;
+    while (at < set->count && set->items[at] < value) at++;
+    if (at < set->count && set->items[at] == value) return;
+    FTSO_PUSH(f->arena, set->items, set->count, *capacity, value);
+    for (size_t i = set->count - 1; i > at; i--) set->items[i] = set->items[i - 1];
+    set->items[at] = value;
+    set->weight += weight;
+}
+
+static int item_weight(const ftso_former *f, ftso_value value)
+{
+    const ftso_sources *own = &f->sources[value];
+    return own->count == 1 && own->items[0] == value ? own->weight : 1;
+}
+
+/* A concat reads one part per channel: it counts as its widest part. */
+static ftso_sources virtual_sources(ftso_former *f, ftso_value value)
+{
+    const ftso_node *node = &f->graph->nodes[value];
+    if (ftso_node_is(node, "concat")) {
+        int widest = 0;
+        for (uint32_t i = 0; i < node->input_count; i++)
+            widest = latest(widest, f->sources[node->inputs[i]].weight);
+        return one_source(f, value, widest);
+    }
+    ftso_sources set = {0};
+    size_t capacity = 0;
+    for (uint32_t i = 0; i < ftso_node_needs(node); i++) {
+        const ftso_sources *of = &f->sources[node->inputs[i]];
+        for (size_t k = 0; k < of->count; k++)
+            add_source(f, &set, &capacity, of->items[k], item_weight(f, of->items[k]));
+    }
+    return set;
+}
+
+/* ---------------------------------------------------------------- drafts */
+
+static int new_draft(ftso_former *f, const char *kernel_class, ftso_shape images, bool absorbs)
+{
+    ftso_draft draft = {.kernel_class = kernel_class, .absorbs = absorbs};
+    if (images.batched && images.rank == 4) {
+        draft.height = images.dim[2];
+        draft.width = images.dim[3];
+    }
+    FTSO_PUSH(f->arena, f->drafts, f->draft_count, f->draft_capacity, draft);
+    return (int)f->draft_count - 1;
+}
+
+static bool same_map(const ftso_draft *draft, ftso_shape image)
+{
+    if (image.rank != 4) return draft->height == 0;
+    return draft->height == image.dim[2] && draft->width == image.dim[3];
+}
+
+/* The draft that could compute something of these times on this map beside what it has: the one that makes its last image. */
+static int joinable(const ftso_former *f, int image_time, int vector_time, ftso_shape map)
+{
+    if (image_time == FTSO_NOWHERE || vector_time >= image_time) return FTSO_NOWHERE;
+    const ftso_draft *draft = &f->drafts[image_time];
+    return draft->absorbs && same_map(draft, map) ? image_time : FTSO_NOWHERE;
+}
+
+/* Whether a draft reads or makes one of the sources. */
+static bool shares_source(const ftso_draft *draft, const ftso_sources *set)
+{
+    for (size_t k = 0; k < set->count; k++)
+        for (size_t i = 0; i < draft->touched_count; i++)
+            if (draft->touched[i] == set->items[k]) return true;
+    return false;
+}
+
+static void touch(ftso_former *f, int home, const ftso_sources *set)
+{
+    ftso_draft *draft = &f->drafts[home];
+    for (size_t k = 0; k < set->count; k++)
+        FTSO_PUSH(f->arena, draft->touched, draft->touched_count, draft->touched_capacity,
+                  set->items[k]);
+}
+
+/* A pointwise draft that runs late enough and shares an operand, or a new one at the end. */
+static int pointwise_draft(ftso_former *f, int image_time, int vector_time, ftso_shape map,
+                           const ftso_sources *set)
+{
+    int earliest = latest(image_time, vector_time + 1);
+    for (int d = (int)f->draft_count - 1; d >= latest(earliest, 0); d--) {
+        const ftso_draft *draft = &f->drafts[d];
+        if (draft->core_count == 0 && same_map(draft, map) && shares_source(draft, set)) return d;
+    }
+    return new_draft(f, "pointwise", map, true);
+}
+
+/* ---------------------------------------------------------------- one value after another */
+
+static void place_pointwise(ftso_former *f, ftso_value value)
+{
+    const ftso_node *node = &f->graph->nodes[value];
+    int image_time, vector_time;
+    operand_times(f, node, &image_time, &vector_time);
+    f->sources[value] = virtual_sources(f, value);
+    bool store = f->forced[value] || f->sources[value].weight > f->fusion.max_sources;
+    f->joins[value] = joinable(f, image_time, vector_time, node->shape);
+    if (!store) {
+        f->image_time[value] = image_time;
+        f->vector_time[value] = vector_time;
+        return;
+    }
+    int home = f->joins[value];
+    if (home == FTSO_NOWHERE) {
+        home = pointwise_draft(f, image_time, vector_time, node->shape, &f->sources[value]);
+        ftso_draft *draft = &f->drafts[home];
+        FTSO_PUSH(f->arena, draft->stored, draft->stored_count, draft->stored_capacity, value);
+        touch(f, home, &f->sources[value]);
+    } else {
+        f->forced[value] = true;
+    }
+    f->home[value] = f->joins[value] = home;
+    f->image_time[value] = home;
+    f->vector_time[value] = FTSO_NOWHERE;
+    f->sources[value] = one_source(f, value, 1);
+    touch(f, home, &f->sources[value]);
+}
+
+static void place_reduction(ftso_former *f, ftso_value value)
+{
+    const ftso_node *node = &f->graph->nodes[value];
+    ftso_shape map = f->graph->nodes[node->inputs[0]].shape;
+    int image_time, vector_time;
+    operand_times(f, node, &image_time, &vector_time);
+    int home = joinable(f, image_time, vector_time, map);
+    if (home == FTSO_NOWHERE) {
+        ftso_sources set = {0};
+        size_t capacity = 0;
+        for (uint32_t i = 0; i < node->input_count; i++) {
+            const ftso_sources *of = &f->sources[node->inputs[i]];
+            for (size_t k = 0; k < of->count; k++) add_source(f, &set, &capacity, of->items[k], 1);
+        }
+        home = pointwise_draft(f, image_time, vector_time, map, &set);
+        touch(f, home, &set);
+    }
+    ftso_draft *draft = &f->drafts[home];
+    FTSO_PUSH(f->arena, draft->reductions, draft->reduction_count, draft->reduction_capacity,
+              value);
+    f->home[value] = home;
+    f->vector_time[value] = home;
+}
+
+static bool same_window(const ftso_graph *graph, const ftso_node *a, const ftso_node *b)
+{
+    if (a->op != b->op || a->inputs[0] != b->inputs[0]) return false;
+    for (int i = 0; i < a->op->attr_count; i++)
+        if (a->attrs[i].i != b->attrs[i].i) return false;
+    ftso_shape wa = graph->nodes[a->inputs[1]].shape, wb = graph->nodes[b->inputs[1]].shape;
+    return wa.dim[2] == wb.dim[2] && wa.dim[3] == wb.dim[3];
+}
+
+/* An earlier convolution of the same operand under the same window. */
+static int horizontal_draft(const ftso_former *f, const ftso_node *node)
+{
+    if (!f->fusion.horizontal || !ftso_node_is(node, "conv")) return FTSO_NOWHERE;
+    for (size_t d = 0; d < f->draft_count; d++) {
+        const ftso_draft *draft = &f->drafts[d];
+        if (draft->core_count == 0) continue;
+        if (same_window(f->graph, node, &f->graph->nodes[draft->cores[0]]) &&
+            f->vector_time[node->inputs[1]] < (int)d)
+            return (int)d;
+    }
+    return FTSO_NOWHERE;
+}
+
+/* Operators that end in one pixel per image (global pool, loss) stay alone. */
+static bool core_absorbs(const ftso_former *f, const ftso_node *node)
+{
+    if (!f->fusion.epilogue || !node->shape.batched || node->shape.rank != 4) return false;
+    return node->op->op_class != FTSO_CLASS_IMAGE || node->shape.dim[2] * node->shape.dim[3] > 1;
+}
+
+static void place_core(ftso_former *f, ftso_value value)
+{
+    const ftso_node *node = &f->graph->nodes[value];
+    int home = horizontal_draft(f, node);
+    if (home == FTSO_NOWHERE)
+        home = new_draft(f, node->op->kernel_class, node->shape, core_absorbs(f, node));
+    ftso_draft *draft = &f->drafts[home];
+    FTSO_PUSH(f->arena, draft->cores, draft->core_count, draft->core_capacity, value);
+    f->home[value] = f->joins[value] = home;
+    if (node->shape.batched) {
+        f->image_time[value] = home;
+        f->sources[value] = one_source(f, value, 1);
+    } else {
+        f->vector_time[value] = home;
+    }
+}
+
+static void place_other(ftso_former *f, ftso_value value)
+{
+    const ftso_node *node = &f->graph->nodes[value];
+    int image_time;
+    if (!node->shape.batched) {
+        operand_times(f, node, &image_time, &f->vector_time[value]);
+        return;
+    }
+    if (f->roles[value] == FTSO_ROLE_LEAF) f->sources[value] = one_source(f, value, 1);
+    if (f->roles[value] != FTSO_ROLE_LITERAL || !f->forced[value]) return;
+    int home = new_draft(f, "pointwise", node->shape, true);
+    ftso_draft *draft = &f->drafts[home];
+    FTSO_PUSH(f->arena, draft->stored, draft->stored_count, draft->stored_capacity, value);
+}
+
+/* ---------------------------------------------------------------- checks and set-up */
+
+static ftso_status refuse(const ftso_graph *graph, size_t value, const char *rule)
+{
+    return ftso_error(FTSO_ERROR_INTERNAL, "regions: node %%%zu (%s) %s", value,
+                      graph->nodes[value].op->name, rule);
+}
+
+static ftso_status check(const ftso_former *f)
+{
+    bool *packed = FTSO_ARRAY(f->arena, bool, f->count);
+    for (size_t v = 0; v < f->count; v++) {
+        const ftso_node *node = &f->graph->nodes[v];
+        if (!f->live[v]) continue;
+        if (!node->op->kernel_class &&
+            (f->roles[v] == FTSO_ROLE_CORE || f->roles[v] == FTSO_ROLE_REDUCTION))
+            return refuse(f->graph, v, "has no kernel");
+        if (!ftso_node_is(node, "pack")) continue;
+        for (uint32_t i = 0; i < node->input_count; i++) {
+            ftso_value part = node->inputs[i];
+            if (packed[part]) return refuse(f->graph, part, "lies in two packs");
+            packed[part] = true;
+            if (f->roles[part] == FTSO_ROLE_LEAF || (f->roles[part] == FTSO_ROLE_ALIAS &&
+                                                     !ftso_node_is(&f->graph->nodes[part], "pack")))
+                return refuse(f->graph, part, "cannot lie in a pack");
+        }
+    }
+    return FTSO_STATUS_OK;
+}
+
+static void list_users(ftso_former *f)
+{
+    f->user_start = FTSO_ARRAY(f->arena, size_t, f->count + 1);
+    for (size_t v = 0; v < f->count; v++)
+        for (uint32_t i = 0; f->live[v] && i < ftso_node_needs(&f->graph->nodes[v]); i++)
+            f->user_start[f->graph->nodes[v].inputs[i] + 1]++;
+    for (size_t v = 0; v < f->count; v++) f->user_start[v + 1] += f->user_start[v];
+    f->users = FTSO_ARRAY(f->arena, ftso_value, f->user_start[f->count]);
+    size_t *next = FTSO_ARRAY(f->arena, size_t, f->count);
+    memcpy(next, f->user_start, f->count * sizeof *next);
+    for (size_t v = 0; v < f->count; v++)
+        for (uint32_t i = 0; f->live[v] && i < ftso_node_needs(&f->graph->nodes[v]); i++)
+            f->users[next[f->graph->nodes[v].inputs[i]]++] = (ftso_value)v;
+}
+
+static void set_up(ftso_former *f)
+{
+    f->roles = FTSO_ARRAY(f->arena, ftso_role, f->count);
+    f->forced = FTSO_ARRAY(f->arena, bool, f->count);
+    f->written = FTSO_ARRAY(f->arena, bool, f->count);
+    f->home = FTSO_ARRAY(f->arena, int, f->count);
+    f->joins = FTSO_ARRAY(f->arena, int, f->count);
+    f->image_time = FTSO_ARRAY(f->arena, int, f->count);
+    f->vector_time = FTSO_ARRAY(f->arena, int, f->count);
+    f->sources = FTSO_ARRAY(f->arena, ftso_sources, f->count);
+    f->live = ftso_live(f->arena, f->graph);
+    for (size_t v = 0; v < f->count; v++) {
+        f->roles[v] = ftso_value_role(f->graph, (ftso_value)v);
+        f->home[v] = f->joins[v] = f->image_time[v] = f->vector_time[v] = FTSO_NOWHERE;
+        f->forced[v] = f->roles[v] == FTSO_ROLE_POINTWISE && !f->fusion.prologue;
+    }
+    for (size_t i = 0; i < f->graph->output_count; i++)
+        f->forced[f->graph->outputs[i].value] = true;
+    list_users(f);
+}
+
+ftso_status ftso_schedule_form(ftso_arena *arena, const ftso_graph *graph,
+                               const ftso_fusion *fusion, ftso_schedule **out_schedule)
+{
+    ftso_arena scratch;
+    ftso_arena_init(&scratch);
+    ftso_former f = {.arena = &scratch,
+                     .graph = graph,
+                     .fusion = fusion ? *fusion : ftso_fusion_default(),
+                     .count = graph->node_count};
+    set_up(&f);
+    ftso_status status = check(&f);
+    if (status.code == FTSO_OK) {
+        for (size_t v = 0; v < f.count; v++) {
+            if (!f.live[v]) continue;
+            switch (f.roles[v]) {
+            case FTSO_ROLE_POINTWISE:
+                place_pointwise(&f, (ftso_value)v);
+                break;
+            case FTSO_ROLE_REDUCTION:
+                place_reduction(&f, (ftso_value)v);
+                break;
+            case FTSO_ROLE_CORE:
+                place_core(&f, (ftso_value)v);
+                break;
+            case FTSO_ROLE_LEAF:
+            case FTSO_ROLE_LITERAL:
+            case FTSO_ROLE_ALIAS:
+            case FTSO_ROLE_ALGEBRA:
+                place_other(&f, (ftso_value)v);
+                break;
+            }
+        }
+        ftso_former_cut(&f);
+        *out_schedule = ftso_former_assemble(&f, arena);
+    }
+    ftso_arena_deinit(&scratch);
+    return status;
+}

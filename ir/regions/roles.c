@@ -1,0 +1,72 @@
+/*
+ * Roles: what a value is to regions. In: a node. Out: its role, the operands it needs, and where aliases lie.
+ */
+#include "ir/regions/regions_internal.h"
+
+#include <string.h>
+
+ftso_role ftso_value_role(const ftso_graph *graph, ftso_value value)
+{
+    const ftso_node *node = ftso_graph_node(graph, value);
+    switch (node->op->op_class) {
+    case FTSO_CLASS_LEAF:
+        if (ftso_node_is(node, "constant")) return FTSO_ROLE_LITERAL;
+        return node->op->kernel_class ? FTSO_ROLE_ALGEBRA : FTSO_ROLE_LEAF;
+    case FTSO_CLASS_ALIAS:
+        return FTSO_ROLE_ALIAS;
+    case FTSO_CLASS_ALGEBRA:
+        return FTSO_ROLE_ALGEBRA;
+    case FTSO_CLASS_POINTWISE:
+        return node->shape.batched ? FTSO_ROLE_POINTWISE : FTSO_ROLE_ALGEBRA;
+    case FTSO_CLASS_REDUCTION:
+        return node->shape.rank <= 1 ? FTSO_ROLE_REDUCTION : FTSO_ROLE_CORE;
+    case FTSO_CLASS_WINDOW:
+    case FTSO_CLASS_IMAGE:
+        break;
+    }
+    return FTSO_ROLE_CORE;
+}
+
+uint32_t ftso_node_needs(const ftso_node *node)
+{
+    return ftso_node_is(node, "zero") ? 0 : node->input_count;
+}
+
+bool *ftso_live(ftso_arena *arena, const ftso_graph *graph)
+{
+    bool *live = FTSO_ARRAY(arena, bool, graph->node_count);
+    for (size_t i = 0; i < graph->output_count; i++) {
+        live[graph->outputs[i].value] = true;
+        if (graph->outputs[i].state != FTSO_NO_VALUE) live[graph->outputs[i].state] = true;
+    }
+    for (size_t v = graph->node_count; v-- > 0;) {
+        const ftso_node *node = &graph->nodes[v];
+        for (uint32_t i = 0; live[v] && i < ftso_node_needs(node); i++)
+            live[node->inputs[i]] = true;
+    }
+    return live;
+}
+
+ftso_location *ftso_locations(ftso_arena *arena, const ftso_graph *graph)
+{
+    ftso_location *at = FTSO_ARRAY(arena, ftso_location, graph->node_count);
+    const bool *live = ftso_live(arena, graph);
+    for (size_t v = 0; v < graph->node_count; v++) at[v] = (ftso_location){(ftso_value)v, 0};
+    /* from users to operands: an enclosing pack is placed before what lies in it */
+    for (size_t v = graph->node_count; v-- > 0;) {
+        const ftso_node *node = &graph->nodes[v];
+        if (!live[v] || !ftso_node_is(node, "pack")) continue;
+        int64_t element = at[v].element;
+        for (uint32_t i = 0; i < node->input_count; i++) {
+            at[node->inputs[i]] = (ftso_location){at[v].base, element};
+            element += ftso_shape_count(graph->nodes[node->inputs[i]].shape);
+        }
+    }
+    for (size_t v = 0; v < graph->node_count; v++) {
+        const ftso_node *node = &graph->nodes[v];
+        if (node->op->op_class != FTSO_CLASS_ALIAS || ftso_node_is(node, "pack")) continue;
+        ftso_location base = at[node->inputs[0]];
+        at[v] = (ftso_location){base.base, base.element + node->op->part_offset(node->attrs)};
+    }
+    return at;
+}

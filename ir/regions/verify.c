@@ -1,0 +1,196 @@
+/*
+ * The verifier of schedules: everything that ftso_region promises, checked.
+ * In: any schedule. Out: success, or an internal error that names region, value and rule.
+ */
+#include "ir/regions/regions_internal.h"
+
+#include <string.h>
+
+typedef struct checker {
+    const ftso_schedule *schedule;
+    const ftso_graph *graph;
+    ftso_arena arena;
+    bool *live;
+    size_t *written;  /* region that wrote it, from 1; 0: none */
+    size_t *computed; /* cores, reductions, algebra: region that computed it, from 1 */
+    size_t *here;     /* region in which it was last seen computed, from 1 */
+    size_t *read;     /* region in which it was last seen read, from 1 */
+} checker;
+
+static ftso_status broken(size_t region, ftso_value value, const char *rule)
+{
+    return ftso_error(FTSO_ERROR_INTERNAL, "schedule: region %zu, value %%%lu: %s", region,
+                      (unsigned long)value, rule);
+}
+
+/* In memory before region number `before` (counted from 1) runs. */
+static bool is_available(const checker *c, ftso_value value, size_t before)
+{
+    const ftso_node *node = &c->graph->nodes[value];
+    ftso_role role = ftso_value_role(c->graph, value);
+    if (role == FTSO_ROLE_LEAF) return true;
+    if (role != FTSO_ROLE_ALIAS) return c->written[value] && c->written[value] < before;
+    for (uint32_t i = 0; i < node->input_count; i++)
+        if (!is_available(c, node->inputs[i], before)) return false;
+    return true;
+}
+
+static ftso_status check_reads(checker *c, const ftso_region *region, size_t r)
+{
+    for (size_t i = 0; i < region->read_count; i++) {
+        ftso_value value = region->reads[i];
+        if (value >= c->graph->node_count) return broken(r, value, "read, but not in the graph");
+        if (c->read[value] == r + 1) return broken(r, value, "read twice");
+        if (!is_available(c, value, r + 1)) return broken(r, value, "read before it is written");
+        c->read[value] = r + 1;
+    }
+    return FTSO_STATUS_OK;
+}
+
+/* Whether a node of that role may be computed in the region. */
+static bool fits(const ftso_region *region, ftso_role role, bool algebra)
+{
+    switch (role) {
+    case FTSO_ROLE_LITERAL:
+        return true;
+    case FTSO_ROLE_ALGEBRA:
+        return algebra;
+    case FTSO_ROLE_POINTWISE:
+    case FTSO_ROLE_REDUCTION:
+        return !algebra;
+    case FTSO_ROLE_CORE:
+        return !algebra && region->core_count > 0;
+    case FTSO_ROLE_LEAF:
+    case FTSO_ROLE_ALIAS:
+        break;
+    }
+    return false;
+}
+
+static ftso_status check_nodes(checker *c, const ftso_region *region, size_t r)
+{
+    bool algebra = strcmp(region->kernel_class, "algebra") == 0;
+    for (size_t i = 0; i < region->node_count; i++) {
+        ftso_value value = region->nodes[i];
+        if (value >= c->graph->node_count) return broken(r, value, "computed, not in the graph");
+        const ftso_node *node = &c->graph->nodes[value];
+        ftso_role role = ftso_value_role(c->graph, value);
+        if (!fits(region, role, algebra)) return broken(r, value, "does not belong in this region");
+        if (c->here[value] == r + 1) return broken(r, value, "computed twice");
+        if (c->read[value] == r + 1) return broken(r, value, "read and computed");
+        if (role != FTSO_ROLE_POINTWISE && role != FTSO_ROLE_LITERAL) {
+            if (c->computed[value]) return broken(r, value, "computed in two regions");
+            c->computed[value] = r + 1;
+        }
+        for (uint32_t k = 0; k < ftso_node_needs(node); k++)
+            if (c->here[node->inputs[k]] != r + 1 && c->read[node->inputs[k]] != r + 1)
+                return broken(r, value, "has an operand neither read nor computed before it");
+        c->here[value] = r + 1;
+    }
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status check_cores(checker *c, const ftso_region *region, size_t r)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < region->node_count; i++)
+        found += ftso_value_role(c->graph, region->nodes[i]) == FTSO_ROLE_CORE;
+    if (found != region->core_count)
+        return broken(r, region->node_count ? region->nodes[0] : 0, "has a core not listed");
+    const ftso_node *first = region->core_count ? &c->graph->nodes[region->cores[0]] : NULL;
+    for (size_t i = 0; i < region->core_count; i++) {
+        const ftso_node *core = &c->graph->nodes[region->cores[i]];
+        if (c->here[region->cores[i]] != r + 1)
+            return broken(r, region->cores[i], "core not computed");
+        if (!core->op->kernel_class || strcmp(core->op->kernel_class, region->kernel_class) != 0)
+            return broken(r, region->cores[i], "core of another kernel class");
+        if (i == 0) continue;
+        if (!ftso_node_is(core, "conv") || core->op != first->op ||
+            core->inputs[0] != first->inputs[0])
+            return broken(r, region->cores[i], "core that does not share the first one's operand");
+        for (int k = 0; k < core->op->attr_count; k++)
+            if (core->attrs[k].i != first->attrs[k].i)
+                return broken(r, region->cores[i], "core over another window");
+    }
+    return FTSO_STATUS_OK;
+}
+
+/* All images written, and all operands of reductions, lie on one map. */
+static ftso_status check_map(checker *c, const ftso_region *region, size_t r)
+{
+    ftso_shape map = {0};
+    for (size_t pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < region->node_count; i++) {
+            ftso_value value = region->nodes[i];
+            const ftso_node *node = &c->graph->nodes[value];
+            ftso_role role = ftso_value_role(c->graph, value);
+            bool written = c->written[value] == r + 1;
+            ftso_shape shape = node->shape;
+            if (role == FTSO_ROLE_REDUCTION)
+                shape = c->graph->nodes[node->inputs[0]].shape;
+            else if (!shape.batched || !(written || role == FTSO_ROLE_CORE))
+                continue;
+            if (map.rank == 0) map = shape;
+            if (map.rank != shape.rank ||
+                (map.rank == 4 && (map.dim[2] != shape.dim[2] || map.dim[3] != shape.dim[3])))
+                return broken(r, value, "lies on another map than the rest");
+        }
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status check_writes(checker *c, const ftso_region *region, size_t r)
+{
+    for (size_t i = 0; i < region->write_count; i++) {
+        ftso_value value = region->writes[i];
+        if (value >= c->graph->node_count || c->here[value] != r + 1)
+            return broken(r, value, "written, but not computed here");
+        if (c->written[value]) return broken(r, value, "written twice");
+        c->written[value] = r + 1;
+    }
+    for (size_t i = 0; i < region->node_count; i++) {
+        ftso_value value = region->nodes[i];
+        bool result = ftso_value_role(c->graph, value) == FTSO_ROLE_REDUCTION ||
+                      (ftso_value_role(c->graph, value) == FTSO_ROLE_CORE &&
+                       !c->graph->nodes[value].shape.batched);
+        if (result && c->written[value] != r + 1) return broken(r, value, "computed in vain");
+    }
+    return check_map(c, region, r);
+}
+
+static ftso_status check_end(checker *c)
+{
+    size_t end = c->schedule->region_count;
+    for (size_t i = 0; i < c->graph->output_count; i++)
+        if (!is_available(c, c->graph->outputs[i].value, end + 1))
+            return broken(end, c->graph->outputs[i].value, "an output that is never written");
+    for (size_t v = 0; v < c->graph->node_count; v++) {
+        ftso_role role = ftso_value_role(c->graph, (ftso_value)v);
+        bool once =
+            role == FTSO_ROLE_CORE || role == FTSO_ROLE_REDUCTION || role == FTSO_ROLE_ALGEBRA;
+        if (c->live[v] && once && !c->computed[v])
+            return broken(end, (ftso_value)v, "needed, but never computed");
+    }
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_schedule_verify(const ftso_schedule *schedule)
+{
+    checker c = {.schedule = schedule, .graph = schedule->graph};
+    ftso_arena_init(&c.arena);
+    c.live = ftso_live(&c.arena, c.graph);
+    c.written = FTSO_ARRAY(&c.arena, size_t, c.graph->node_count);
+    c.computed = FTSO_ARRAY(&c.arena, size_t, c.graph->node_count);
+    c.here = FTSO_ARRAY(&c.arena, size_t, c.graph->node_count);
+    c.read = FTSO_ARRAY(&c.arena, size_t, c.graph->node_count);
+    ftso_status status = FTSO_STATUS_OK;
+    for (size_t r = 0; r < schedule->region_count && status.code == FTSO_OK; r++) {
+        const ftso_region *region = &schedule->regions[r];
+        status = check_reads(&c, region, r);
+        if (status.code == FTSO_OK) status = check_nodes(&c, region, r);
+        if (status.code == FTSO_OK) status = check_cores(&c, region, r);
+        if (status.code == FTSO_OK) status = check_writes(&c, region, r);
+    }
+    if (status.code == FTSO_OK) status = check_end(&c);
+    ftso_arena_deinit(&c.arena);
+    return status;
+}
