@@ -50,10 +50,10 @@ static void add_cell(count_total *t, const count_net *net, const count_cell *cel
     }
 }
 
-static void add_aux(count_total *t, int64_t width, int64_t classes)
+static void add_aux(count_total *t, int64_t width, int64_t classes, bool second_norm)
 {
     add(t, width * 128 + 256, 0);
-    add(t, 128 * 768 * 4 + 1536, 0);
+    add(t, 128 * 768 * 4 + (second_norm ? 1536 : 0), 0);
     add(t, 768 * classes + classes, 0);
 }
 
@@ -61,21 +61,20 @@ count_total count_darts(const count_net *net)
 {
     count_total t = {0, 0};
     int64_t c = net->channels, side = net->side, older, newer;
+    int64_t width = net->stem_width ? net->stem_width : 3 * c;
     if (net->imagenet_stem) {
         /* Three 3x3 convolutions of stride 2: image -> half -> whole width (the first input), -> the second input. */
-        int64_t half = c / 2;
+        int64_t half = width / 2;
         side /= 2;
         add(&t, 3 * half * 9 + 2 * half, 3 * half * 9 * square(side));
         side /= 2;
-        add(&t, half * c * 9 + 2 * c, half * c * 9 * square(side));
+        add(&t, half * width * 9 + 2 * width, half * width * 9 * square(side));
         side /= 2;
-        add(&t, c * c * 9 + 2 * c, c * c * 9 * square(side));
-        older = newer = c;
+        add(&t, width * width * 9 + 2 * width, width * width * 9 * square(side));
     } else {
-        int64_t width = 3 * c;
         add(&t, 3 * width * 9 + 2 * width, 3 * width * 9 * square(side));
-        older = newer = width;
     }
+    older = newer = width;
     for (int64_t i = 0; i < net->layers; i++) {
         bool reduce = i == net->layers / 3 || i == 2 * net->layers / 3;
         const count_cell *cell = reduce ? &net->reduce : &net->normal;
@@ -87,7 +86,8 @@ count_total count_darts(const count_net *net)
         older = newer;
         newer = c * cell->concat;
         if (reduce) side /= 2;
-        if (net->aux && i == 2 * net->layers / 3) add_aux(&t, newer, net->classes);
+        if (net->aux && i == 2 * net->layers / 3)
+            add_aux(&t, newer, net->classes, !net->imagenet_stem);
     }
     add(&t, newer * net->classes + net->classes, newer * net->classes + net->classes);
     return t;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { COUNT_MAX_EDGES = 64 };
+enum { COUNT_MAX_EDGES = 128 };
 
 typedef struct count_total {
     int64_t params, macs;
@@ -26,7 +26,10 @@ typedef struct count_cell {
 /* The macro network of DARTS: stem (CIFAR, or the two strided ones of ImageNet), `layers` cells reduced at 1/3 and 2/3. */
 typedef struct count_net {
     int64_t channels, layers, classes, side;
-    bool imagenet_stem, affine; /* affine: batch norm in cells has scale and offset */
+    int64_t stem_width; /* 0: 3 * channels */
+    bool
+        imagenet_stem; /* cell 0 gets the two last maps of the stem; the head of ImageNet has no second batch norm */
+    bool affine; /* affine: batch norm in cells has scale and offset */
     bool aux;
     int64_t partial; /* operators act on 1 / partial of the channels */
     count_cell normal, reduce;
