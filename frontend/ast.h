@@ -89,6 +89,7 @@ struct ftso_ast_item {
     ftso_span where_span;
     bool has_block;
     ftso_ast_items block;
+    uint32_t block_begin; /* behind its `{` */
     bool used; /* sema has understood this statement */
 };
 

@@ -86,9 +86,9 @@ item:
   | head ASSIGN value SEMICOLON { $$ = $head; $$->span = @$; $$->value = $value; }
   | head ASSIGN value error     { $$ = $head; $$->span = ftso_span_join(@head, @value); $$->value = $value; }
   | head ASSIGN error SEMICOLON { $$ = $head; $$->span = @$; $$->value = ftso_ast_node_new(parse, FTSO_AST_ERROR, @error); }
-  | head LBRACE items RBRACE    { $$ = $head; $$->span = @$; $$->has_block = true; $$->block = $items; }
+  | head LBRACE items RBRACE    { $$ = $head; $$->span = @$; $$->has_block = true; $$->block = $items; $$->block_begin = @LBRACE.end; }
   | head LBRACE items error RBRACE
-                                { $$ = $head; $$->span = @$; $$->has_block = true; $$->block = $items; yyerrok; }
+                                { $$ = $head; $$->span = @$; $$->has_block = true; $$->block = $items; $$->block_begin = @LBRACE.end; yyerrok; }
   | IN NAME LBRACE items RBRACE
     {
         $$ = ftso_ast_item_new(parse, (ftso_ast_word){"in", @IN}, @$);
@@ -96,6 +96,7 @@ item:
         $$->name_span = $NAME.span;
         $$->has_block = true;
         $$->block = $items;
+        $$->block_begin = @LBRACE.end;
     }
   | IN NAME LBRACE items error RBRACE
     {
@@ -104,6 +105,7 @@ item:
         $$->name_span = $NAME.span;
         $$->has_block = true;
         $$->block = $items;
+        $$->block_begin = @LBRACE.end;
         yyerrok;
     }
   | error SEMICOLON             { $$ = NULL; yyerrok; }
