@@ -51,7 +51,7 @@ static choice choose(const batch *b, int64_t k)
         c.top = pick(r.word[0], b->images->height + 2 * pad - b->out_height + 1) - pad;
         c.left = pick(r.word[1], b->images->width + 2 * pad - b->out_width + 1) - pad;
     }
-    c.flip = t->flip && r.word[2] >> 31;
+    c.flip = ftso_random_uniform(r.word[2]) < t->flip;
     if (t->cutout_side > 0) {
         int64_t half = t->cutout_side / 2;
         int64_t y = pick(r.word[3] & 0xffff0000u, b->out_height);

@@ -51,12 +51,13 @@ int64_t ftso_random_below(ftso_random r, int64_t bound)
 }
 
 void ftso_random_permutation(uint64_t seed, ftso_stream stream, uint64_t step, int64_t count,
-                             int32_t *out)
+                             int64_t take, int32_t *out)
 {
-    FTSO_ASSERT(count >= 0 && count <= INT32_MAX);
+    FTSO_ASSERT(take >= 0 && take <= count && count <= INT32_MAX);
     for (int64_t i = 0; i < count; i++) out[i] = (int32_t)i;
-    for (int64_t i = count - 1; i > 0; i--) {
-        int64_t j = ftso_random_below(ftso_random_at(seed, stream, step, (uint64_t)i), i + 1);
+    for (int64_t i = 0; i < take; i++) {
+        ftso_random r = ftso_random_at(seed, stream, step, (uint64_t)i);
+        int64_t j = i + ftso_random_below(r, count - i);
         int32_t kept = out[i];
         out[i] = out[j];
         out[j] = kept;

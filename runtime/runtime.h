@@ -175,9 +175,10 @@ ftso_random ftso_random_at(uint64_t seed, ftso_stream stream, uint64_t step, uin
 double ftso_random_uniform(uint32_t word);               /* [0, 1), 32 bits of it */
 void ftso_random_normal(ftso_random r, double out[2]);   /* Box-Muller */
 int64_t ftso_random_below(ftso_random r, int64_t bound); /* unbiased to 2^-64 */
-/* A permutation of 0 … count-1 (Fisher-Yates over the stream at `step`). */
+/* A permutation of 0 … count-1 (Fisher-Yates over the stream at `step`); its first `take` numbers are final, and all that is
+ * drawn. `out` has room for `count`. */
 void ftso_random_permutation(uint64_t seed, ftso_stream stream, uint64_t step, int64_t count,
-                             int32_t *out);
+                             int64_t take, int32_t *out);
 
 /* ---------------------------------------------------------------- data */
 
@@ -203,7 +204,7 @@ const char *ftso_sniff(const uint8_t *bytes, size_t length);
 /* Geometry and normalisation of one batch; arithmetic in float32 per pixel: (x/255 - mean) / std. */
 typedef struct ftso_transform {
     int64_t crop_side, crop_pad; /* 0: no crop */
-    bool flip;                   /* mirrored with probability one half */
+    float flip;                  /* probability of mirroring */
     int64_t cutout_side;         /* 0: none */
     float mean[4], std[4];
 } ftso_transform;

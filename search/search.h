@@ -17,7 +17,8 @@ typedef struct ftso_step ftso_step;
 
 /*
  * The small interface to whatever runs graphs. `load` compiles; steps loaded with one device share states by name
- * ("weights", "arch", moments) through `write_state` / `read_state`.
+ * ("weights", "arch", moments) through `write_state` / `read_state`. A state is zero until written. The graph stays alive
+ * until `unload`. Numbers are float32 in canonical order; what is not batched ignores `batch`.
  */
 typedef struct ftso_device {
     void *self;
@@ -33,32 +34,39 @@ typedef struct ftso_device {
     ftso_status (*read_state)(void *self, const char *state, float *data, int64_t count);
     ftso_pool *(*pool)(void *self);
     void (*unload)(void *self, ftso_step *step);
+    void (*close)(void *self); /* whoever opened the device calls it; search does not */
 } ftso_device;
 
-/* One seed's outcome. Vectors are [arch_total], in the order of the network's arch slices. */
+/* One seed's outcome. `beta` is the content of `arch` as it is trained (not softmaxed), in the order of the network's arch slices. */
 typedef struct ftso_found {
     uint64_t seed;
     ftso_genotype genotype;
     double *beta, *beta_start;
     int64_t beta_count;
-    double val_loss;              /* NAN where the method does not train */
-    double arch_loss, train_loss; /* of the last iteration */
+    double
+        val_loss; /* NAN where it was not measured: one seed, selected first; a method that does not train */
+    double arch_loss, train_loss; /* of the last iteration; NAN where there was none */
     int64_t iterations;
     double seconds;
 } ftso_found;
 
 typedef struct ftso_search_options {
     ftso_progress_mode progress;
-    FILE *progress_out;
+    FILE *progress_out;       /* NULL: no progress */
     ftso_log *log;            /* or NULL */
     const volatile int *stop; /* becomes nonzero on SIGINT; or NULL */
+    ftso_diag *diag; /* where a super-net that cannot be built is told; NULL: in the status alone */
 } ftso_search_options;
 
 /* A method: how one seed's cells are found. One row each in search/methods.c. */
-struct ftso_search_run;
+typedef struct ftso_search_run ftso_search_run_state; /* search_internal.h */
 typedef struct ftso_method {
     const char *name, *doc;
-    ftso_status (*run)(const struct ftso_search_run *run, uint64_t seed, ftso_found *out);
+    ftso_status (*open)(ftso_search_run_state *run); /* once, before the seeds; or NULL */
+    /* Fills `out` but seed, genotype and seconds. A stop is FTSO_ERROR_INTERRUPTED, with `out` as far as it came. */
+    ftso_status (*run)(ftso_search_run_state *run, uint64_t seed, ftso_found *out);
+    void (*close)(
+        ftso_search_run_state *run); /* after the seeds, also after a failed `open`; or NULL */
 } ftso_method;
 const ftso_method *ftso_method_find(const char *name);
 const ftso_method *ftso_method_rows(size_t *out_count);
@@ -69,7 +77,10 @@ typedef struct ftso_search_result {
     size_t chosen;
 } ftso_search_result;
 
-/* Runs every seed of `search` on `device` with `images` (the training part). Result in `arena`. */
+/*
+ * Runs every seed of `search` on `device` with `images` (the training part). Result in `arena`; it holds the seeds that
+ * were finished, and on FTSO_ERROR_INTERRUPTED also the one that was under way, as far as it came.
+ */
 ftso_status FTSO_MUST_USE ftso_search_run(ftso_arena *arena, const ftso_search *search,
                                           const ftso_images *images, const ftso_device *device,
                                           const ftso_search_options *options,
@@ -80,12 +91,37 @@ ftso_status FTSO_MUST_USE ftso_search_run(ftso_arena *arena, const ftso_search *
  * classes are the data set's.
  */
 ftso_lower_options ftso_search_lower_options(const ftso_search *search);
+/* How much the seeds agree. Texts and arrays live in the arena. */
+typedef struct ftso_spread_topology {
+    const char *text;    /* sources of each node, ascending: "0,1 0,1 1,2 0,3" */
+    size_t count, first; /* how many seeds found it; the number of the first that did */
+} ftso_spread_topology;
+typedef struct ftso_spread_cell {
+    const ftso_cell_decl *decl;
+    ftso_spread_topology *topologies; /* the most frequent first */
+    size_t topology_count;
+    int *edge_node, *edge_from; /* state ids; every edge of the cell */
+    size_t *edge_kept;          /* how many seeds kept it */
+    size_t edge_count;
+} ftso_spread_cell;
+typedef struct ftso_spread {
+    size_t seed_count;
+    ftso_spread_cell *cells;
+    size_t cell_count;
+    size_t val_loss_count;             /* seeds whose val_loss was measured */
+    double val_loss_mean, val_loss_sd; /* sd over n - 1; NAN where there are too few */
+} ftso_spread;
+ftso_spread ftso_spread_of(ftso_arena *arena, const ftso_search *search,
+                           const ftso_search_result *result);
 /* What the terminal shows of a result: the readings that were run, the spread over seeds, the choice. */
 void ftso_search_report(const ftso_search *search, const ftso_search_result *result,
                         ftso_text *out);
 
-/* Top `keep` of a node's edges by (descending weight, ascending source); writes source positions, best first. */
-void ftso_topology_select(const double *beta, int edge_count, int keep, int *out_edges);
+/*
+ * Top `keep` of a node's edges by (descending weight, ascending source); writes source positions, best first, and returns
+ * how many. keep 0: all, in the order of sources. A weight that is not a number ranks last.
+ */
+int ftso_topology_select(const double *beta, int edge_count, int keep, int *out_edges);
 
 /*
  * Genotype forms. JSON is `{"format":"ftso-genotype","version":1,"space":NAME,"cells":{CELL:{"edges":[{"node":2,"from":0,
