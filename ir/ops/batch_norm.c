@@ -89,9 +89,9 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
         ftso_graph_binary(graph, "mul", g, ftso_graph_binary(graph, "scale", total, share));
     ftso_value offset =
         ftso_graph_binary(graph, "sub", ftso_graph_binary(graph, "mul", k, mean), of_mean);
-    ftso_value slope =
-        ftso_graph_binary(graph, "sub", ftso_graph_binary(graph, "channel_mul", dy, g),
-                          ftso_graph_binary(graph, "channel_mul", x, k));
+    ftso_value of_dy = ftso_graph_binary(graph, "channel_mul", dy, g);
+    ftso_value of_x = ftso_graph_binary(graph, "channel_mul", x, k);
+    ftso_value slope = ftso_graph_binary(graph, "sub", of_dy, of_x);
     out[0] = ftso_graph_binary(graph, "channel_add", slope, offset);
 }
 
