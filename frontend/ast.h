@@ -90,7 +90,7 @@ struct ftso_ast_item {
     bool has_block;
     ftso_ast_items block;
     uint32_t block_begin; /* behind its `{` */
-    bool used; /* sema has understood this statement */
+    bool used;            /* sema has understood this statement */
 };
 
 typedef struct ftso_ast_comment {

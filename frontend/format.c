@@ -32,7 +32,16 @@ static void newline(ftso_printer *printer, int indent)
 /* ---------------------------------------------------------------- expressions on one line */
 
 typedef enum precedence {
-    PREC_ANY, PREC_SELECT, PREC_CHAIN, PREC_OR, PREC_AND, PREC_COMPARE, PREC_SUM, PREC_PRODUCT, PREC_UNARY, PREC_PRIMARY
+    PREC_ANY,
+    PREC_SELECT,
+    PREC_CHAIN,
+    PREC_OR,
+    PREC_AND,
+    PREC_COMPARE,
+    PREC_SUM,
+    PREC_PRODUCT,
+    PREC_UNARY,
+    PREC_PRIMARY
 } precedence;
 
 static precedence precedence_of(const ftso_ast_node *node)
@@ -47,10 +56,11 @@ static precedence precedence_of(const ftso_ast_node *node)
     return node->op <= FTSO_AST_SUB ? PREC_SUM : PREC_PRODUCT;
 }
 
-static void flat(const ftso_printer *printer, const ftso_ast_node *node, precedence least, ftso_text *out);
+static void flat(const ftso_printer *printer, const ftso_ast_node *node, precedence least,
+                 ftso_text *out);
 
-static void flat_list(const ftso_printer *printer, const ftso_ast_node *node, const char *open, const char *between,
-                      const char *close, ftso_text *out)
+static void flat_list(const ftso_printer *printer, const ftso_ast_node *node, const char *open,
+                      const char *between, const char *close, ftso_text *out)
 {
     ftso_text_puts(out, open);
     for (size_t i = 0; i < node->child_count; i++) {
@@ -64,7 +74,8 @@ static void flat_binary(const ftso_printer *printer, const ftso_ast_node *node, 
 {
     const ftso_ast_node *a = node->children[0], *b = node->children[1];
     precedence own = precedence_of(node);
-    bool fraction = node->op == FTSO_AST_DIV && a->kind == FTSO_AST_NUMBER && b->kind == FTSO_AST_NUMBER;
+    bool fraction =
+        node->op == FTSO_AST_DIV && a->kind == FTSO_AST_NUMBER && b->kind == FTSO_AST_NUMBER;
     flat(printer, a, own == PREC_COMPARE ? own + 1 : own, out);
     ftso_text_printf(out, fraction ? "%s" : " %s ", ftso_ast_op_text(node->op));
     flat(printer, b, own + 1, out);
@@ -82,7 +93,9 @@ static void flat_inner(const ftso_printer *printer, const ftso_ast_node *node, f
         quote[0] = printer->file->text[node->span.begin];
         ftso_text_printf(out, "%s%s%s", quote, node->text, quote);
         return;
-    case FTSO_AST_NAME: ftso_text_puts(out, node->text); return;
+    case FTSO_AST_NAME:
+        ftso_text_puts(out, node->text);
+        return;
     case FTSO_AST_CALL:
         ftso_text_puts(out, node->text);
         flat_list(printer, node, "(", ", ", ")", out);
@@ -91,10 +104,18 @@ static void flat_inner(const ftso_printer *printer, const ftso_ast_node *node, f
         ftso_text_printf(out, "%s = ", node->text);
         flat(printer, node->children[0], PREC_ANY, out);
         return;
-    case FTSO_AST_LIST: flat_list(printer, node, "[", ", ", "]", out); return;
-    case FTSO_AST_SET: flat_list(printer, node, "{ ", ", ", node->child_count ? " }" : "}", out); return;
-    case FTSO_AST_TUPLE: flat_list(printer, node, "(", ", ", node->child_count == 1 ? ",)" : ")", out); return;
-    case FTSO_AST_BRANCHES: flat_list(printer, node, "[ ", " | ", " ]", out); return;
+    case FTSO_AST_LIST:
+        flat_list(printer, node, "[", ", ", "]", out);
+        return;
+    case FTSO_AST_SET:
+        flat_list(printer, node, "{ ", ", ", node->child_count ? " }" : "}", out);
+        return;
+    case FTSO_AST_TUPLE:
+        flat_list(printer, node, "(", ", ", node->child_count == 1 ? ",)" : ")", out);
+        return;
+    case FTSO_AST_BRANCHES:
+        flat_list(printer, node, "[ ", " | ", " ]", out);
+        return;
     case FTSO_AST_CHAIN:
         for (size_t i = 0; i < node->child_count; i++) {
             if (i) ftso_text_puts(out, " -> ");
@@ -112,20 +133,30 @@ static void flat_inner(const ftso_printer *printer, const ftso_ast_node *node, f
         ftso_text_puts(out, ftso_ast_op_text(node->op));
         flat(printer, node->children[0], PREC_UNARY, out);
         return;
-    case FTSO_AST_BINARY: flat_binary(printer, node, out); return;
+    case FTSO_AST_BINARY:
+        flat_binary(printer, node, out);
+        return;
     case FTSO_AST_MODE:
         ftso_text_printf(out, "in %s { ", node->text);
         flat(printer, node->children[0], PREC_ANY, out);
         ftso_text_puts(out, " }");
         return;
-    case FTSO_AST_ARCH: flat_list(printer, node, "", "+", "", out); return;
-    case FTSO_AST_ARCH_NODE: flat_list(printer, node, "|", "", "", out); return;
-    case FTSO_AST_ARCH_EDGE: ftso_text_printf(out, "%s~%s|", node->text, node->children[0]->text); return;
-    case FTSO_AST_ERROR: return;
+    case FTSO_AST_ARCH:
+        flat_list(printer, node, "", "+", "", out);
+        return;
+    case FTSO_AST_ARCH_NODE:
+        flat_list(printer, node, "|", "", "", out);
+        return;
+    case FTSO_AST_ARCH_EDGE:
+        ftso_text_printf(out, "%s~%s|", node->text, node->children[0]->text);
+        return;
+    case FTSO_AST_ERROR:
+        return;
     }
 }
 
-static void flat(const ftso_printer *printer, const ftso_ast_node *node, precedence least, ftso_text *out)
+static void flat(const ftso_printer *printer, const ftso_ast_node *node, precedence least,
+                 ftso_text *out)
 {
     bool parentheses = precedence_of(node) < least;
     if (parentheses) ftso_text_puts(out, "(");
@@ -135,7 +166,8 @@ static void flat(const ftso_printer *printer, const ftso_ast_node *node, precede
 
 /* ---------------------------------------------------------------- expressions over several lines */
 
-static bool fits(const ftso_printer *printer, const ftso_ast_node *node, precedence least, size_t extra)
+static bool fits(const ftso_printer *printer, const ftso_ast_node *node, precedence least,
+                 size_t extra)
 {
     ftso_text text;
     ftso_text_init(&text);
@@ -167,8 +199,8 @@ static void emit_chain(ftso_printer *printer, const ftso_ast_node *node, int ind
 }
 
 /* Elements filled into lines; a set or a list that takes several ends in a comma. */
-static void emit_filled(ftso_printer *printer, const ftso_ast_node *node, const char *open, const char *close, bool comma,
-                        int indent)
+static void emit_filled(ftso_printer *printer, const ftso_ast_node *node, const char *open,
+                        const char *close, bool comma, int indent)
 {
     put(printer, open);
     for (size_t i = 0; i < node->child_count; i++) {
@@ -215,10 +247,18 @@ static void emit(ftso_printer *printer, const ftso_ast_node *node, precedence le
     bool parentheses = precedence_of(node) < least;
     if (parentheses) put(printer, "(");
     switch (node->kind) {
-    case FTSO_AST_CHAIN: emit_chain(printer, node, indent); break;
-    case FTSO_AST_LIST: emit_filled(printer, node, "[", "]", true, indent); break;
-    case FTSO_AST_SET: emit_filled(printer, node, "{", "}", true, indent); break;
-    case FTSO_AST_TUPLE: emit_filled(printer, node, "(", ")", node->child_count == 1, indent); break;
+    case FTSO_AST_CHAIN:
+        emit_chain(printer, node, indent);
+        break;
+    case FTSO_AST_LIST:
+        emit_filled(printer, node, "[", "]", true, indent);
+        break;
+    case FTSO_AST_SET:
+        emit_filled(printer, node, "{", "}", true, indent);
+        break;
+    case FTSO_AST_TUPLE:
+        emit_filled(printer, node, "(", ")", node->child_count == 1, indent);
+        break;
     case FTSO_AST_CALL:
         put(printer, node->text);
         emit_filled(printer, node, "(", ")", false, indent);
@@ -228,8 +268,12 @@ static void emit(ftso_printer *printer, const ftso_ast_node *node, precedence le
         put(printer, " = ");
         emit(printer, node->children[0], PREC_ANY, indent);
         break;
-    case FTSO_AST_BRANCHES: emit_branches(printer, node, indent); break;
-    case FTSO_AST_SELECT: emit_select(printer, node, indent); break;
+    case FTSO_AST_BRANCHES:
+        emit_branches(printer, node, indent);
+        break;
+    case FTSO_AST_SELECT:
+        emit_select(printer, node, indent);
+        break;
     case FTSO_AST_MODE:
         put(printer, "in ");
         put(printer, node->text);
@@ -237,7 +281,9 @@ static void emit(ftso_printer *printer, const ftso_ast_node *node, precedence le
         emit(printer, node->children[0], PREC_ANY, indent + INDENT);
         put(printer, " }");
         break;
-    default: emit_flat(printer, node, PREC_ANY); break;
+    default:
+        emit_flat(printer, node, PREC_ANY);
+        break;
     }
     if (parentheses) put(printer, ")");
 }
@@ -253,7 +299,8 @@ static bool has_comment(const ftso_printer *printer, uint32_t end)
 static void put_comment(ftso_printer *printer)
 {
     const ftso_ast_comment *comment = &printer->file->comments[printer->next_comment++];
-    ftso_text_append(printer->out, printer->file->text + comment->span.begin, comment->span.end - comment->span.begin);
+    ftso_text_append(printer->out, printer->file->text + comment->span.begin,
+                     comment->span.end - comment->span.begin);
 }
 
 /* A blank line of the source between two things stays one blank line. */
@@ -265,11 +312,13 @@ static bool blank_before(const ftso_printer *printer, uint32_t from, uint32_t to
 }
 
 /* Comments before `end` on lines of their own; `from`: where the thing before them ended. Returns where the last one ended. */
-static uint32_t leading_comments(ftso_printer *printer, uint32_t from, uint32_t end, int indent, bool *fresh)
+static uint32_t leading_comments(ftso_printer *printer, uint32_t from, uint32_t end, int indent,
+                                 bool *fresh)
 {
     while (has_comment(printer, end)) {
         const ftso_ast_comment *comment = &printer->file->comments[printer->next_comment];
-        if (!*fresh && blank_before(printer, from, comment->span.begin)) ftso_text_puts(printer->out, "\n");
+        if (!*fresh && blank_before(printer, from, comment->span.begin))
+            ftso_text_puts(printer->out, "\n");
         if (*fresh) *fresh = false;
         ftso_text_printf(printer->out, "%*s", indent, "");
         from = comment->span.end;
@@ -307,7 +356,8 @@ static void emit_commented(ftso_printer *printer, const ftso_ast_node *node, int
         printer->column = (size_t)indent + INDENT;
         emit(printer, child, PREC_ANY, indent + INDENT);
         put(printer, ",");
-        uint32_t next = i + 1 < node->child_count ? node->children[i + 1]->span.begin : node->span.end;
+        uint32_t next =
+            i + 1 < node->child_count ? node->children[i + 1]->span.begin : node->span.end;
         from = trailing_comment(printer, child->span.end, next);
         ftso_text_puts(printer->out, "\n");
         fresh = true; /* blank lines between elements are not kept */
@@ -319,7 +369,8 @@ static void emit_commented(ftso_printer *printer, const ftso_ast_node *node, int
 
 /* ---------------------------------------------------------------- statements */
 
-static void print_items(ftso_printer *printer, const ftso_ast_items *items, uint32_t from, uint32_t end, int indent);
+static void print_items(ftso_printer *printer, const ftso_ast_items *items, uint32_t from,
+                        uint32_t end, int indent);
 
 static void print_head(ftso_printer *printer, const ftso_ast_item *item)
 {
@@ -378,11 +429,13 @@ static void print_item(ftso_printer *printer, const ftso_ast_item *item, int ind
 static uint32_t comment_limit(const ftso_ast_item *item)
 {
     if (item->has_block) return item->block_begin;
-    bool listed = item->value && (item->value->kind == FTSO_AST_SET || item->value->kind == FTSO_AST_LIST);
+    bool listed =
+        item->value && (item->value->kind == FTSO_AST_SET || item->value->kind == FTSO_AST_LIST);
     return listed ? item->value->span.begin : item->span.end;
 }
 
-static void print_items(ftso_printer *printer, const ftso_ast_items *items, uint32_t from, uint32_t end, int indent)
+static void print_items(ftso_printer *printer, const ftso_ast_items *items, uint32_t from,
+                        uint32_t end, int indent)
 {
     bool fresh = true; /* nothing printed yet in this block: no blank line first */
     for (size_t i = 0; i < items->count; i++) {

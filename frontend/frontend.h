@@ -17,10 +17,11 @@ typedef struct ftso_ast ftso_ast;
  * Reads the file at `path` and what it includes (inside the file's folder only, depth at most 16). Errors go to `diag`;
  * the tree is always usable for as far as it was understood.
  */
-ftso_status FTSO_MUST_USE ftso_parse_file(ftso_arena *arena, ftso_diag *diag, const char *path, ftso_ast **out_ast);
+ftso_status FTSO_MUST_USE ftso_parse_file(ftso_arena *arena, ftso_diag *diag, const char *path,
+                                          ftso_ast **out_ast);
 /* The same for text in memory; includes are refused when `folder` is NULL. */
-ftso_ast *ftso_parse_text(ftso_arena *arena, ftso_diag *diag, const char *path, const char *text, size_t length,
-                          const char *folder);
+ftso_ast *ftso_parse_text(ftso_arena *arena, ftso_diag *diag, const char *path, const char *text,
+                          size_t length, const char *folder);
 /* One override from the command line: "train.c10_600.epochs=5". */
 void ftso_ast_override(ftso_ast *ast, ftso_diag *diag, const char *assignment);
 /* Resolves and checks; NULL when there were errors. */
@@ -35,8 +36,8 @@ void ftso_unit_print(const ftso_unit *unit, ftso_text *out);
  * A genotype alone, as text: `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)` with range(a, b), [..]
  * or (..), or `|op~0|+|op~0|op~1|+…`. Operators are looked up among `unit`'s by name. NULL when there were errors.
  */
-ftso_genotype *ftso_genotype_parse(ftso_arena *arena, ftso_diag *diag, const char *text, size_t length,
-                                   const ftso_space *space, const ftso_unit *unit);
+ftso_genotype *ftso_genotype_parse(ftso_arena *arena, ftso_diag *diag, const char *text,
+                                   size_t length, const ftso_space *space, const ftso_unit *unit);
 
 /* Long text on one error code, with a bad and a good example. */
 typedef struct ftso_error_doc {

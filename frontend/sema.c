@@ -223,7 +223,7 @@ static void warn_unused(ftso_sema *sema)
                       symbol->kind == FTSO_SYMBOL_OPSET;
         if (!counts || symbol->used || symbol->file != main_file || symbol->name[0] == '_')
             continue;
-        ftso_diag_warning(sema->diag, "W0901", symbol->span, "%s `%s` is never used",
+        ftso_diag_warning(sema->diag, "W0201", symbol->span, "%s `%s` is never used",
                           ftso_symbol_kind_name(symbol->kind), symbol->name)
             ->help = "take it out, or begin its name with `_`";
     }

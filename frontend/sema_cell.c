@@ -129,7 +129,7 @@ static bool check_reach(ftso_sema *sema, const ftso_cell_decl *cell)
     }
     for (int input = 0; input < cell->input_count; input++) {
         if (reaches[input]) continue;
-        ftso_diag_warning(sema->diag, "W0902", cell->span, "input %d of cell `%s` is never read",
+        ftso_diag_warning(sema->diag, "W0601", cell->span, "input %d of cell `%s` is never read",
                           input, cell->name)
             ->help = "let a node read it, or take one from `inputs`";
     }
