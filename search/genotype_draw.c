@@ -157,7 +157,7 @@ static void draw_arriving(double x0, double y0, double x1, double y1, const char
     double middle = (x0 + x1) / 2;
     ftso_text_printf(out, "<path d=\"M%.1f %.1f C%.1f %.1f %.1f %.1f %.1f %.1f\" %s/>\n", x0, y0,
                      middle, y0, middle, y1, x1 - 5, y1, style);
-    ftso_text_printf(out, "<path d=\"M%.1f %.1f l-7 -4 v8 z\" fill=\"#7a869a\"/>\n", x1, y1);
+    ftso_text_printf(out, "<path d=\"M%.1f %.1f l-7 -4 v8 z\" class=\"head\"/>\n", x1, y1);
 }
 
 static void draw_box(double x, double y, double width, const char *fill, const char *ink,
@@ -220,7 +220,7 @@ void ftso_cell_print_svg(const ftso_cell *cell, const char *title, ftso_text *ou
         l.width, l.height, l.width, l.height);
     puts_escaped(out, title);
     ftso_text_puts(out, "</title>\n<style>.line{fill:none;stroke:#7a869a;stroke-width:1.6}"
-                        ".out{stroke-dasharray:5 3}</style>\n");
+                        ".out{stroke-dasharray:5 3}.head{fill:#7a869a}</style>\n");
     for (int j = 0; j < cell->node_count; j++)
         for (int e = cell->node_start[j]; e < cell->node_start[j + 1]; e++)
             draw_edge(&l, l.inputs + j, (size_t)e, out);
