@@ -109,6 +109,19 @@ static void pin_to(const cpu_set_t *allowed, int thread)
     }
 }
 
+/*
+ * The caller belongs on the first processor while it works in the pool, or it may sit on a worker's for many milliseconds.
+ * It is moved there only when it is elsewhere, and keeps its own mask: threads that it starts later inherit no pin.
+ */
+static void call_home(const ftso_pool *pool)
+{
+    int first = 0;
+    while (first < CPU_SETSIZE && !CPU_ISSET(first, &pool->allowed)) first++;
+    if (sched_getcpu() == first) return;
+    pin_to(&pool->allowed, 0);
+    pthread_setaffinity_np(pthread_self(), sizeof(pool->allowed), &pool->allowed);
+}
+
 static void *worker_main(void *argument)
 {
     worker *self = argument;
@@ -183,7 +196,6 @@ ftso_status ftso_pool_new(int threads, bool pin, ftso_pool **out_pool)
         ftso_pool_free(pool);
         return ftso_error(FTSO_ERROR_LIMIT, "no memory for a pool of %d threads", threads);
     }
-    /* The caller stays where it is: threads that it starts later would inherit a pin. */
     /* No thread reads `threads` before its first job, and that is given after this loop. */
     for (int t = 1; t < threads; t++) {
         worker *w = &pool->workers[t - 1];
@@ -246,6 +258,7 @@ void ftso_pool_run(ftso_pool *pool, int64_t count, ftso_task task, void *user)
         for (int64_t i = 0; i < count; i++) task(user, i, 0);
         return;
     }
+    if (pool->pin) call_home(pool);
     pool->task = task;
     pool->user = user;
     for (int t = 0; t < threads; t++) {
