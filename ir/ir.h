@@ -205,6 +205,7 @@ typedef struct ftso_eval {
 struct ftso_op {
     const char *name;    /* the field's word, as in the language and in printed graphs */
     const char *doc;     /* one line: what comes out, in terms of what goes in */
+    const char *operands; /* their names in order, as doc uses them: "dy, w[O, I, kh, kw]" */
     ftso_op_class op_class;
     unsigned flags;
     int min_inputs, max_inputs; /* max_inputs -1: any number */

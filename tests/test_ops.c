@@ -6,6 +6,7 @@
 #include "op_cases.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Runs one operator on given numbers and returns its output; the arena owns everything. */
@@ -425,7 +426,8 @@ static void records_are_complete(void **state)
     assert_true(table->count >= 49);
     for (size_t i = 0; i < table->count; i++) {
         const ftso_op *op = table->rows[i];
-        assert_true(op->name && op->name[0] && op->doc && op->doc[0] && op->shape && op->cost);
+        assert_true(op->name && op->name[0] && op->doc && op->doc[0] && op->operands && op->shape &&
+                    op->cost);
         assert_ptr_equal(ftso_op_find(table, op->name), op); /* no two of one name */
         assert_true(op->max_inputs == -1 || op->max_inputs >= op->min_inputs);
         assert_true(op->eval || op->op_class == FTSO_CLASS_LEAF);
@@ -542,6 +544,104 @@ static void refusals_say_why(void **state)
     refused("constant", NULL, 0, ATTRS(FTSO_R(INFINITY)), "a constant must be finite");
 }
 
+/* ---------------------------------------------------------------- docs/operators.md says what the records say */
+
+static const char *const doc_head =
+    "# Primitive operators\n"
+    "\n"
+    "What a graph is made of. One record each in `ir/ops/`, from which this page is written: do "
+    "not edit it by hand, run\n"
+    "`FTSO_UPDATE=1 test_ops` (a test compares it with the records). How they fit together: "
+    "[ir.md](ir.md).\n"
+    "\n"
+    "`x`, `dy` are images `[N, C, H, W]`, `v` vectors or other values without a batch, `s`, `t` "
+    "single numbers, `a`, `b` of\n"
+    "one shape. *Tolerance* is the relative L2 distance from the double-precision reference within "
+    "which a float32 kernel\n"
+    "must stay on inputs of order one; *kernel* the class of kernels that computes it: an operator "
+    "without one is gone\n"
+    "before kernels are made. `rank`, `batched` and `d0` to `d3` are the shape of a value that has "
+    "it from nowhere else;\n"
+    "the text form shows them as the shape. Window operators read the pixel\n"
+    "`(oh * stride + i * dilation - pad_top, ow * stride + j * dilation - pad_left)` for tap `(i, "
+    "j)`.\n";
+
+static const struct {
+    ftso_op_class op_class;
+    const char *title;
+} doc_sections[] = {
+    {FTSO_CLASS_LEAF, "Leaves: values with no operand"},
+    {FTSO_CLASS_ALIAS, "Aliases: the same numbers at another place or under another shape"},
+    {FTSO_CLASS_POINTWISE, "Pointwise: each pixel by itself; of vectors and numbers, each element"},
+    {FTSO_CLASS_ALGEBRA, "Algebra: numbers and vectors"},
+    {FTSO_CLASS_WINDOW, "Windows: each pixel from a window of pixels of its image"},
+    {FTSO_CLASS_IMAGE, "Whole images"},
+    {FTSO_CLASS_REDUCTION, "Reductions: over the images of a run and their pixels"},
+};
+
+static void doc_attribute(const ftso_attr_spec *spec, ftso_text *out)
+{
+    ftso_text_printf(out, "- `%s`", spec->name);
+    if (spec->kind == FTSO_ATTR_INT)
+        ftso_text_printf(out, ", default %lld", (long long)spec->fallback.i);
+    if (spec->kind == FTSO_ATTR_REAL) ftso_text_printf(out, ", default %g", spec->fallback.r);
+    ftso_text_printf(out, ": %s\n", spec->doc);
+}
+
+static void doc_fact(bool holds, const char *fact, const char **separator, ftso_text *out)
+{
+    if (!holds) return;
+    ftso_text_printf(out, "%s%s", *separator, fact);
+    *separator = "; ";
+}
+
+static void doc_operator(const ftso_op *op, ftso_text *out)
+{
+    char kernel[64], tolerance[64];
+    const char *separator = "Facts: ";
+    ftso_text_printf(out, "\n### `%s(%s)`\n\nGives %s.\n\n", op->name, op->operands, op->doc);
+    for (int a = 0; a < op->attr_count; a++) doc_attribute(&op->attrs[a], out);
+    if (op->attr_count) ftso_text_puts(out, "\n");
+    snprintf(kernel, sizeof kernel, "kernel `%s`", op->kernel_class ? op->kernel_class : "");
+    snprintf(tolerance, sizeof tolerance, "tolerance %g", op->tolerance);
+    doc_fact(op->kernel_class, kernel, &separator, out);
+    doc_fact(!op->kernel_class, "no kernel", &separator, out);
+    doc_fact(op->eval, tolerance, &separator, out);
+    doc_fact(op->flags & FTSO_OP_LINEAR, "linear", &separator, out);
+    doc_fact(op->flags & FTSO_OP_KINKED, "kinked", &separator, out);
+    doc_fact(op->max_inputs && !op->gradient && !op->part_offset, "not differentiated itself",
+             &separator, out);
+    ftso_text_puts(out, ".\n");
+}
+
+static void docs_agree_with_records(void **state)
+{
+    (void)state;
+    const ftso_op_table *table = ftso_primitives();
+    const char *path = FTSO_SOURCE_DIR "/docs/operators.md";
+    ftso_arena arena;
+    ftso_text text;
+    char *want;
+    size_t length, written = 0;
+    ftso_arena_init(&arena);
+    ftso_text_init(&text);
+    ftso_text_puts(&text, doc_head);
+    for (size_t s = 0; s < FTSO_COUNT(doc_sections); s++) {
+        ftso_text_printf(&text, "\n## %s\n", doc_sections[s].title);
+        for (size_t i = 0; i < table->count; i++) {
+            if (table->rows[i]->op_class != doc_sections[s].op_class) continue;
+            doc_operator(table->rows[i], &text);
+            written++;
+        }
+    }
+    assert_int_equal(written, table->count);
+    if (getenv("FTSO_UPDATE")) test_ok(ftso_file_write_atomic(path, text.data, text.length));
+    test_ok(ftso_file_read(&arena, path, 1 << 20, &want, &length));
+    assert_string_equal(ftso_text_get(&text), want);
+    ftso_text_deinit(&text);
+    ftso_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,7 +650,7 @@ int main(void)
         cmocka_unit_test(shuffles_as_defined),  cmocka_unit_test(windows_as_defined),
         cmocka_unit_test(transposes_agree),     cmocka_unit_test(batch_norm_as_defined),
         cmocka_unit_test(records_are_complete), cmocka_unit_test(costs_count_contractions),
-        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(refusals_say_why),     cmocka_unit_test(docs_agree_with_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_add = {
     .name = "add",
     .doc = "the elementwise sum of all operands",
+    .operands = "a, b, ...",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_COMMUTES,
     .min_inputs = 1,

@@ -55,6 +55,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_avg_pool = {
     .name = "avg_pool",
     .doc = "the mean of each window over its pixels inside the map",
+    .operands = "x",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,

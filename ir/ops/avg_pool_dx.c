@@ -56,6 +56,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value g, const boo
 const ftso_op ftso_op_avg_pool_dx = {
     .name = "avg_pool_dx",
     .doc = "gradient of avg_pool(x), from dy",
+    .operands = "dy",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

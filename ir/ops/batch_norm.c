@@ -99,6 +99,7 @@ const ftso_op ftso_op_batch_norm = {
     .name = "batch_norm",
     .doc =
         "x normalised per channel by the statistics of this run; times gamma plus beta where given",
+    .operands = "x, gamma[C], beta[C]",
     .op_class = FTSO_CLASS_REDUCTION,
     .min_inputs = 1,
     .max_inputs = 3,

@@ -44,6 +44,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_channel_add = {
     .name = "channel_add",
     .doc = "x with b[c] added to channel c",
+    .operands = "x, b[C]",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_INTERNAL,
     .min_inputs = 2,

@@ -36,6 +36,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_channel_dot = {
     .name = "channel_dot",
     .doc = "the sum of x * y of each channel over images and pixels, as a vector",
+    .operands = "x, y",
     .op_class = FTSO_CLASS_REDUCTION,
     .flags = FTSO_OP_LINEAR | FTSO_OP_COMMUTES | FTSO_OP_INTERNAL,
     .min_inputs = 2,

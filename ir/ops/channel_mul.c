@@ -33,6 +33,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_channel_mul = {
     .name = "channel_mul",
     .doc = "x with channel c times a[c]",
+    .operands = "x, a[C]",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 2,

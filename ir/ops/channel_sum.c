@@ -35,6 +35,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_channel_sum = {
     .name = "channel_sum",
     .doc = "the sum of each channel over images and pixels, as a vector",
+    .operands = "x",
     .op_class = FTSO_CLASS_REDUCTION,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

@@ -57,6 +57,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_concat = {
     .name = "concat",
     .doc = "the channels of all operands, one after another",
+    .operands = "x, y, ...",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,

@@ -20,6 +20,7 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
 const ftso_op ftso_op_constant = {
     .name = "constant",
     .doc = "the same number in every element",
+    .operands = "",
     .op_class = FTSO_CLASS_LEAF,
     .flags = FTSO_OP_INTERNAL | FTSO_OP_SHAPED,
     .attrs = {FTSO_REAL_ATTR("value", 0, "the number"), FTSO_INT_ATTR("rank", 0, "0, 1 or 4"),

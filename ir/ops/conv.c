@@ -67,6 +67,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_conv = {
     .name = "conv",
     .doc = "x convolved with the kernel w[O, I, kh, kw]; 0 outside the map",
+    .operands = "x, w[O, I, kh, kw]",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 2,

@@ -64,6 +64,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value g, const boo
 const ftso_op ftso_op_conv_dx = {
     .name = "conv_dx",
     .doc = "gradient of conv(x, w) with respect to x, from dy and w",
+    .operands = "dy, w[O, I, kh, kw]",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 2,

@@ -64,6 +64,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_cross_entropy = {
     .name = "cross_entropy",
     .doc = "mean over the images of -log softmax(logits)[label], with label smoothing",
+    .operands = "logits[N, C, 1, 1], labels[N]",
     .op_class = FTSO_CLASS_IMAGE,
     .flags = FTSO_OP_INTERNAL,
     .min_inputs = 2,

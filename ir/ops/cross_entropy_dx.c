@@ -39,6 +39,7 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
 const ftso_op ftso_op_cross_entropy_dx = {
     .name = "cross_entropy_dx",
     .doc = "gradient of cross_entropy with respect to the logits",
+    .operands = "logits[N, C, 1, 1], labels[N]",
     .op_class = FTSO_CLASS_IMAGE,
     .flags = FTSO_OP_INTERNAL,
     .min_inputs = 2,

@@ -21,6 +21,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_div = {
     .name = "div",
     .doc = "the elementwise quotient a / b",
+    .operands = "a, b",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 2,

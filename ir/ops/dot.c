@@ -29,6 +29,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_dot = {
     .name = "dot",
     .doc = "the sum of x * y over images, channels and pixels",
+    .operands = "x, y",
     .op_class = FTSO_CLASS_REDUCTION,
     .flags = FTSO_OP_LINEAR | FTSO_OP_COMMUTES | FTSO_OP_INTERNAL,
     .min_inputs = 2,

@@ -66,6 +66,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_dwconv = {
     .name = "dwconv",
     .doc = "each channel of x convolved with its own kernel w[C, 1, kh, kw]; 0 outside the map",
+    .operands = "x, w[C, 1, kh, kw]",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 2,

@@ -63,6 +63,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value g, const boo
 const ftso_op ftso_op_dwconv_dw = {
     .name = "dwconv_dw",
     .doc = "gradient of dwconv(x, w) with respect to w, from dy and x",
+    .operands = "dy, x",
     .op_class = FTSO_CLASS_REDUCTION,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 2,

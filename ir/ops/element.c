@@ -26,6 +26,7 @@ static int64_t part_offset(const ftso_attr_value *attrs)
 const ftso_op ftso_op_element = {
     .name = "element",
     .doc = "v[index] as one number",
+    .operands = "v",
     .op_class = FTSO_CLASS_ALGEBRA,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

@@ -47,6 +47,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_embed = {
     .name = "embed",
     .doc = "x as channels begin.. among `channels`, 0 elsewhere",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

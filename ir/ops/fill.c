@@ -27,6 +27,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_fill = {
     .name = "fill",
     .doc = "a vector of n times the number s",
+    .operands = "s",
     .op_class = FTSO_CLASS_ALGEBRA,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

@@ -33,6 +33,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_global_avg_pool = {
     .name = "global_avg_pool",
     .doc = "the mean of each channel of each image, as [N, C, 1, 1]",
+    .operands = "x",
     .op_class = FTSO_CLASS_IMAGE,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,

@@ -11,6 +11,7 @@ static bool shape(const ftso_shape *inputs, size_t input_count, const ftso_attr_
 const ftso_op ftso_op_input = {
     .name = "input",
     .doc = "a value given at each run",
+    .operands = "",
     .op_class = FTSO_CLASS_LEAF,
     .flags = FTSO_OP_INTERNAL | FTSO_OP_SHAPED,
     .attrs = {{.name = "name", .kind = FTSO_ATTR_NAME, .doc = "its name, unique among leaves"},

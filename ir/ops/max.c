@@ -26,6 +26,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_max = {
     .name = "max",
     .doc = "the elementwise larger of a and b",
+    .operands = "a, b",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_KINKED | FTSO_OP_COMMUTES | FTSO_OP_INTERNAL,
     .min_inputs = 2,

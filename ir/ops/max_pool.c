@@ -46,6 +46,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_max_pool = {
     .name = "max_pool",
     .doc = "the largest pixel of each window, outside the map left out",
+    .operands = "x",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_KINKED,
     .min_inputs = 1,

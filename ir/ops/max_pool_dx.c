@@ -52,6 +52,7 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
 const ftso_op ftso_op_max_pool_dx = {
     .name = "max_pool_dx",
     .doc = "gradient of max_pool(x), from dy and x",
+    .operands = "dy, x",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR | FTSO_OP_KINKED | FTSO_OP_INTERNAL,
     .min_inputs = 2,

@@ -19,6 +19,7 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
 const ftso_op ftso_op_mean_scale = {
     .name = "mean_scale",
     .doc = "1 / (n * pixels), n the number of images in this run",
+    .operands = "",
     .op_class = FTSO_CLASS_LEAF,
     .flags = FTSO_OP_INTERNAL,
     .attrs = {FTSO_INT_ATTR("pixels", 1, "pixels per image")},

@@ -18,6 +18,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_mul = {
     .name = "mul",
     .doc = "the elementwise product a * b",
+    .operands = "a, b",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_COMMUTES | FTSO_OP_INTERNAL,
     .min_inputs = 2,

@@ -41,6 +41,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_pack = {
     .name = "pack",
     .doc = "the elements of all operands, one after another, as one vector",
+    .operands = "v, ...",
     .op_class = FTSO_CLASS_ALIAS,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

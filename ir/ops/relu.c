@@ -22,6 +22,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_relu = {
     .name = "relu",
     .doc = "x where x > 0, else 0",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_KINKED,
     .min_inputs = 1,

@@ -22,6 +22,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_relu_mask = {
     .name = "relu_mask",
     .doc = "dy where x > 0, else 0",
+    .operands = "dy, x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_KINKED | FTSO_OP_INTERNAL,
     .min_inputs = 2,

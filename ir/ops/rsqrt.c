@@ -34,6 +34,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_rsqrt = {
     .name = "rsqrt",
     .doc = "1 / sqrt(max(x, 0) + eps) of each element",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_INTERNAL,
     .min_inputs = 1,

@@ -46,6 +46,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_shift = {
     .name = "shift",
     .doc = "the map moved up by dh and left by dw, 0 where nothing is left",
+    .operands = "x",
     .op_class = FTSO_CLASS_WINDOW,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,

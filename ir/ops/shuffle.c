@@ -70,6 +70,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_shuffle = {
     .name = "shuffle",
     .doc = "the channel shuffle of K groups, `power` times",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,

@@ -46,6 +46,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_slice = {
     .name = "slice",
     .doc = "channels begin..end (end excluded)",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,

@@ -44,6 +44,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_softmax = {
     .name = "softmax",
     .doc = "exp of each element over the sum of all",
+    .operands = "v",
     .op_class = FTSO_CLASS_ALGEBRA,
     .flags = FTSO_OP_INTERNAL,
     .min_inputs = 1,

@@ -32,6 +32,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_spread = {
     .name = "spread",
     .doc = "x[N, C, 1, 1] over a map of height x width, divided by its pixels",
+    .operands = "x[N, C, 1, 1]",
     .op_class = FTSO_CLASS_IMAGE,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

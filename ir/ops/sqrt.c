@@ -18,6 +18,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_sqrt = {
     .name = "sqrt",
     .doc = "the square root of each element",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_INTERNAL,
     .min_inputs = 1,

@@ -28,6 +28,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_stack = {
     .name = "stack",
     .doc = "the operands, numbers, as one vector",
+    .operands = "s, t, ...",
     .op_class = FTSO_CLASS_ALGEBRA,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL,
     .min_inputs = 1,

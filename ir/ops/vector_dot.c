@@ -28,6 +28,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_vector_dot = {
     .name = "vector_dot",
     .doc = "the inner product of a and b, values without a batch",
+    .operands = "a, b",
     .op_class = FTSO_CLASS_ALGEBRA,
     .flags = FTSO_OP_LINEAR | FTSO_OP_COMMUTES | FTSO_OP_INTERNAL,
     .min_inputs = 2,

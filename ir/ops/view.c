@@ -31,6 +31,7 @@ static int64_t part_offset(const ftso_attr_value *attrs)
 const ftso_op ftso_op_view = {
     .name = "view",
     .doc = "elements offset.. of a value without a batch, under another shape",
+    .operands = "v",
     .op_class = FTSO_CLASS_ALIAS,
     .flags = FTSO_OP_LINEAR | FTSO_OP_INTERNAL | FTSO_OP_SHAPED,
     .min_inputs = 1,

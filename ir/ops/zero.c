@@ -39,6 +39,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
 const ftso_op ftso_op_zero = {
     .name = "zero",
     .doc = "0 in the shape of x, or of every stride-th pixel of x",
+    .operands = "x",
     .op_class = FTSO_CLASS_POINTWISE,
     .flags = FTSO_OP_LINEAR,
     .min_inputs = 1,
