@@ -59,17 +59,16 @@ typedef struct ftso_search_options {
 } ftso_search_options;
 
 /* A method: how one seed's cells are found. One row each in search/methods.c. */
-typedef struct ftso_search_run ftso_search_run_state; /* search_internal.h */
+typedef struct ftso_search_job ftso_search_job; /* search_internal.h */
 typedef struct ftso_method {
     const char *name, *doc;
-    ftso_status (*open)(ftso_search_run_state *run); /* once, before the seeds; or NULL */
+    ftso_status (*open)(ftso_search_job *run); /* once, before the seeds; or NULL */
     /* Fills `out` but seed, genotype and seconds. A stop is FTSO_ERROR_INTERRUPTED, with `out` as far as it came. */
-    ftso_status (*run)(ftso_search_run_state *run, uint64_t seed, ftso_found *out);
-    void (*close)(
-        ftso_search_run_state *run); /* after the seeds, also after a failed `open`; or NULL */
+    ftso_status (*run)(ftso_search_job *run, uint64_t seed, ftso_found *out);
+    void (*close)(ftso_search_job *run); /* after the seeds, also after a failed `open`; or NULL */
 } ftso_method;
 const ftso_method *ftso_method_find(const char *name);
-const ftso_method *ftso_method_rows(size_t *out_count);
+const ftso_method *const *ftso_method_rows(size_t *out_count);
 
 typedef struct ftso_search_result {
     ftso_found *found;
