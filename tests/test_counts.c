@@ -4,12 +4,9 @@
  */
 #include "records.h"
 #include "count/count.h"
+#include "frontend/frontend.h"
 
 #include <string.h>
-
-#define ALL8                                                                                       \
-    "none max_pool_3x3 avg_pool_3x3 skip_connect sep_conv_3x3 sep_conv_5x5 dil_conv_3x3 "          \
-    "dil_conv_5x5"
 
 typedef struct fixture {
     ftso_arena arena;
@@ -231,49 +228,163 @@ static void test_theorems(void **state)
     end(&f);
 }
 
-/* ---------------------------------------------------------------- the published figures */
+/* ---------------------------------------------------------------- the published figures, from files in examples/ */
 
-typedef struct supernet_case {
-    const char *ops;
-    int64_t k, classes, parameters, macs, arch;
-    bool weights; /* of edges */
-} supernet_case;
+/* A super-net where `genotype` is NULL or `prune` is set, else the found network. 0 where the space's own value holds. */
+typedef struct figure {
+    const char *file, *space, *genotype, *ops;
+    int64_t k, classes, parameters, macs;
+    bool plain; /* no edge weights: DARTS */
+    bool prune; /* the super-net on the genotype's edges */
+    bool aux;   /* with the auxiliary head; its multiply-adds are not part of the figure */
+    int64_t arch;
+} figure;
 
-static void test_supernets(void **state)
+#define SUPER "darts_cifar10.ftso", "darts", NULL
+#define WIDER "published_wider.ftso", "darts_five"
+#define MOBILE "published_imagenet.ftso", "imagenet"
+#define CELLS "published.ftso", "darts"
+#define NB201 "nasbench201.ftso"
+
+static const figure figures[] = {
+    /* 7.1: search networks */
+    {SUPER, "darts_8", 1, 0, .parameters = 1930618, .macs = 300255754, .plain = true, .arch = 224},
+    {"pc_darts.ftso", "pc_darts", NULL, NULL, 0, 0, .parameters = 299578, .macs = 56597002,
+     .arch = 252},
+    {SUPER, "skip_only", 4, 0, .parameters = 102010, .macs = 20728330, .arch = 28},
+    {SUPER, "skip_only", 1, 0, .parameters = 140410, .macs = 24660490, .arch = 28},
+    {SUPER, "skip_only", 4, 100, .parameters = 125140, .macs = 20751460, .arch = 28},
+    {SUPER, "pool_only", 4, 0, .parameters = 99450, .macs = 20466186, .arch = 28},
+    {SUPER, "pool_only", 1, 0, .parameters = 99450, .macs = 20466186, .arch = 28},
+    {SUPER, "three_ops", 4, 0, .parameters = 102010, .macs = 20728330, .arch = 112},
+    {SUPER, "three_ops", 1, 0, .parameters = 140410, .macs = 24660490, .arch = 112},
+    {SUPER, "four_ops", 4, 0, .parameters = 149946, .macs = 28785162, .arch = 140},
+    {SUPER, "four_ops", 1, 0, .parameters = 665466, .macs = 100928010, .arch = 140},
+    {CELLS, "WIDE", "darts_8", 4, 0, .parameters = 214906, .macs = 41224714, .prune = true,
+     .arch = 144},
+    {CELLS, "WIDE", "darts_8", 1, 0, .parameters = 1163386, .macs = 182143498, .prune = true,
+     .arch = 144},
+    {"imagenet.ftso", "imagenet", NULL, NULL, 2, 0, .parameters = 956512, .macs = 144393832,
+     .arch = 252},
+    {"imagenet.ftso", "imagenet", NULL, "skip_only", 2, 0, .parameters = 394720, .macs = 72610792,
+     .arch = 28},
+    /* 7.2: CIFAR-10 evaluation networks */
+    {CELLS, "DARTS_V1", NULL, 0, 0, .parameters = 3169414, .macs = 500987530},
+    {CELLS, "DARTS_V1", NULL, 0, 0, .parameters = 3645840, .macs = 500987530, .aux = true},
+    {CELLS, "DARTS_V2", NULL, 0, 0, .parameters = 3349342, .macs = 528359050},
+    {CELLS, "DARTS_V2", NULL, 0, 0, .parameters = 3825768, .macs = 528359050, .aux = true},
+    {CELLS, "PC_DARTS_cifar", NULL, 0, 0, .parameters = 3634678, .macs = 556670602},
+    {CELLS, "PC_DARTS_cifar", NULL, 0, 0, .parameters = 4111104, .macs = 556670602, .aux = true},
+    {CELLS, "PC_DARTS_image", NULL, 0, 0, .parameters = 3721510, .macs = 570466954},
+    {CELLS, "PC_DARTS_image", NULL, 0, 0, .parameters = 4197936, .macs = 570466954, .aux = true},
+    {WIDER, "AmoebaNet_B", NULL, 0, 0, .parameters = 2714590, .macs = 409609450},
+    {WIDER, "AmoebaNet_B", NULL, 0, 0, .parameters = 3154152, .macs = 409609450, .aux = true},
+    {WIDER, "ENAS_a", NULL, 0, 0, .parameters = 4020166, .macs = 622142506},
+    {WIDER, "ENAS_a", NULL, 0, 0, .parameters = 4515024, .macs = 622142506, .aux = true},
+    {WIDER, "ENAS_b", NULL, 0, 0, .parameters = 3859894, .macs = 605719594},
+    {WIDER, "ENAS_b", NULL, 0, 0, .parameters = 4317888, .macs = 605719594, .aux = true},
+    {WIDER, "ENAS_released", NULL, 0, 0, .parameters = 4394710, .macs = 693197866},
+    {WIDER, "ENAS_released", NULL, 0, 0, .parameters = 4871136, .macs = 693197866, .aux = true},
+    {WIDER, "PNASNet_5", NULL, 0, 0, .parameters = 4481110, .macs = 706026538},
+    {WIDER, "PNASNet_5", NULL, 0, 0, .parameters = 4975968, .macs = 706026538, .aux = true},
+    {CELLS, "WIDE", NULL, 0, 0, .parameters = 4701718, .macs = 711665290},
+    {CELLS, "WIDE", NULL, 0, 0, .parameters = 5178144, .macs = 711665290, .aux = true},
+    {CELLS, "CHAIN", NULL, 0, 0, .parameters = 4701718, .macs = 711665290},
+    {CELLS, "WIDE", NULL, 0, 100, .parameters = 4753648, .macs = 711717220},
+    {CELLS, "WIDE", NULL, 0, 100, .parameters = 5299284, .macs = 711717220, .aux = true},
+    {CELLS, "ALL_MAX_POOL", NULL, 0, 0, .parameters = 1370134, .macs = 227272330},
+    {CELLS, "ALL_MAX_POOL", NULL, 0, 0, .parameters = 1370134 + 476426, .macs = 227272330,
+     .aux = true},
+    {CELLS, "ALL_AVG_POOL", NULL, 0, 0, .parameters = 1370134, .macs = 227272330},
+    /* 7.3: ImageNet, mobile setting */
+    {MOBILE, "DARTS_V2_imagenet", NULL, 0, 0, .parameters = 4718752, .macs = 529912552},
+    {MOBILE, "DARTS_V2_imagenet", NULL, 0, 0, .parameters = 4718752 + 1260776, .macs = 529912552,
+     .aux = true},
+    {MOBILE, "PC_DARTS_cifar_imagenet", NULL, 0, 0, .parameters = 5270560, .macs = 571138408},
+    {MOBILE, "WIDE_imagenet", NULL, 0, 0, .parameters = 6548320, .macs = 712013800},
+    {"published_imagenet.ftso", "imagenet_42", "WIDE_imagenet_42", NULL, 0, 0,
+     .parameters = 5130019, .macs = 550702312},
+    /* 7.4: NAS-Bench-201 */
+    {NB201, "nasbench201", "NB201_ALL_CONV_3X3", NULL, 0, 0, .parameters = 1531546,
+     .macs = 220119690},
+    {NB201, "nasbench201_cifar100", "NB201_ALL_CONV_3X3_C100", NULL, 0, 0, .parameters = 1537396,
+     .macs = 220125540},
+    {NB201, "nasbench201_imagenet16", "NB201_ALL_CONV_3X3_IN16", NULL, 0, 0, .parameters = 1538696,
+     .macs = 55037560},
+    {NB201, "nasbench201", "NB201_ALL_SKIP", NULL, 0, 0, .parameters = 73306, .macs = 7783050},
+    {NB201, "nasbench201_cifar100", "NB201_ALL_SKIP_C100", NULL, 0, 0, .parameters = 79156,
+     .macs = 7788900},
+    {NB201, "nasbench201_imagenet16", "NB201_ALL_SKIP_IN16", NULL, 0, 0, .parameters = 80456,
+     .macs = 1953400},
+    {NB201, "nasbench201", "NB201_ALL_CONV_1X1", NULL, 0, 0, .parameters = 241306,
+     .macs = 31376010},
+};
+
+static const ftso_unit *load(fixture *f, const char *file)
+{
+    ftso_ast *ast;
+    test_ok(ftso_parse_file(&f->arena, &f->diag,
+                            ftso_format(&f->arena, FTSO_SOURCE_DIR "/examples/%s", file), &ast));
+    const ftso_unit *unit = ftso_check(&f->arena, &f->diag, ast);
+    if (unit) return unit;
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_diag_print(&f->diag, &text, false);
+    fail_msg("%s", ftso_text_get(&text));
+    return NULL;
+}
+
+/* The record of that name in a list of the unit; fails the test where there is none. */
+#define FIND(result, items, count, wanted)                                                         \
+    do {                                                                                           \
+        for (size_t i_ = 0; i_ < (count); i_++)                                                    \
+            if (!strcmp((items)[i_]->name, (wanted))) (result) = (items)[i_];                      \
+        if (!(result)) fail_msg("no %s", (wanted));                                                \
+    } while (0)
+
+static void test_published(void **state)
 {
     (void)state;
-    const supernet_case cases[] = {
-        {ALL8, 1, 10, 1930618, 300255754, 224, false},
-        {ALL8, 4, 10, 299578, 56597002, 252, true},
-        {"skip_connect", 4, 10, 102010, 20728330, 28, true},
-        {"skip_connect", 1, 10, 140410, 24660490, 28, true},
-        {"skip_connect", 4, 100, 125140, 20751460, 28, true},
-        {"max_pool_3x3", 4, 10, 99450, 20466186, 28, true},
-        {"max_pool_3x3", 1, 10, 99450, 20466186, 28, true},
-        {"max_pool_3x3 skip_connect none", 4, 10, 102010, 20728330, 112, true},
-        {"max_pool_3x3 skip_connect none", 1, 10, 140410, 24660490, 112, true},
-        {"sep_conv_3x3 max_pool_3x3 skip_connect none", 4, 10, 149946, 28785162, 140, true},
-        {"sep_conv_3x3 max_pool_3x3 skip_connect none", 1, 10, 665466, 100928010, 140, true},
-    };
-    for (size_t i = 0; i < FTSO_COUNT(cases); i++) {
+    size_t macs_seen = 0;
+    for (size_t i = 0; i < FTSO_COUNT(figures); i++) {
+        const figure *row = &figures[i];
         fixture f;
         begin(&f);
-        rec_partial(&f.rec, &f.unit, f.darts, cases[i].k);
+        const ftso_unit *unit = load(&f, row->file);
+        const ftso_space *space = NULL;
+        const ftso_genotype *genotype = NULL;
+        const ftso_opset *ops = NULL;
+        FIND(space, unit->spaces, unit->space_count, row->space);
+        if (row->genotype) FIND(genotype, unit->genotypes, unit->genotype_count, row->genotype);
+        if (row->ops) FIND(ops, unit->opsets, unit->opset_count, row->ops);
+        ftso_arg k = {.name = "K", .value = row->k ? rec_number(&f.rec, row->k, 1) : NULL};
         ftso_lower_options options = {.batch = 2,
-                                      .classes = cases[i].classes,
-                                      .edge_weights = cases[i].weights,
-                                      .ops = rec_opset(&f.rec, &f.unit, cases[i].ops)};
-        ftso_network *network = ftso_lower_supernet(&f.arena, &f.diag, f.darts, &options);
-        check(&f, network, cases[i].parameters, cases[i].macs);
-        assert_int_equal(network->arch_total, cases[i].arch);
+                                      .classes = row->classes,
+                                      .ops = ops,
+                                      .parameters = &k,
+                                      .parameter_count = row->k ? 1 : 0,
+                                      .edge_weights = !row->plain,
+                                      .prune = row->prune ? genotype : NULL,
+                                      .aux = row->aux};
+        const ftso_network *network =
+            genotype && !row->prune
+                ? ftso_lower_network(&f.arena, &f.diag, space, genotype, &options)
+                : ftso_lower_supernet(&f.arena, &f.diag, space, &options);
+        int64_t macs = row->macs;
+        if (row->aux && network) macs = ftso_network_count(network).macs;
+        macs_seen += macs == row->macs;
+        check(&f, network, row->parameters, macs);
+        if (row->arch) assert_int_equal(network->arch_total, row->arch);
         end(&f);
     }
+    print_message("%zu figures of parameters, %zu of multiply-adds\n", FTSO_COUNT(figures),
+                  macs_seen);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_supernets),
+        cmocka_unit_test(test_published),
         cmocka_unit_test(test_random_cells),
         cmocka_unit_test(test_random_supernets),
         cmocka_unit_test(test_random_nb201),
