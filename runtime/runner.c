@@ -1,17 +1,15 @@
 /*
  * The runner: a program bound to memory, run launch by launch.
  *
- * In: a program, a pool, states. Out: slots filled and read in canonical order, launches run. Holds: one block of memory
- * per runner, never moved and never grown; launches run in order, a launch's prepare before its bodies before its finishes.
+ * In: a program, a pool, states. Out: slots filled and read in canonical order, launches run. Holds: one block of working memory
+ * (or one for all runners of the same states), taken before the first run and never grown during one; launches run in order, a launch's prepare before its bodies before its finishes.
  * Start reading at ftso_runner_run.
  */
-#include "runtime.h"
+#include "runtime_internal.h"
 
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-enum { LINE_BYTES = 64, HUGE_BYTES = 2 << 20, PAGE_BYTES = 4096 };
+enum { LINE_BYTES = 64 };
 
 /* A launch with the addresses that its buffers turned out to have. */
 typedef struct bound_launch {
@@ -26,7 +24,8 @@ struct ftso_runner {
     float **states;
     bound_launch *launches;
     float **addresses; /* all launches' buffers, one after another */
-    void *block;
+    ftso_work own_work, *work;
+    uint64_t bound_moves; /* work->moves that addresses were computed at */
     char *arena, *shared, *scratch;
     int64_t shared_bytes, scratch_bytes; /* scratch: of one thread */
     int64_t total_bytes;                 /* arena, shared and all scratch */
@@ -67,43 +66,6 @@ static float *address(const ftso_runner *runner, ftso_buffer buffer)
     return (float *)(base + buffer.offset_bytes);
 }
 
-/* One item is one huge page: the thread that will work on a stretch of memory is not known, but the pages are made in parallel. */
-static void touch(void *user, int64_t item, int thread)
-{
-    (void)thread;
-    ftso_runner *runner = user;
-    volatile char *start = runner->arena;
-    int64_t end = (item + 1) * HUGE_BYTES;
-    if (end > runner->total_bytes) end = runner->total_bytes;
-    for (int64_t at = item * HUGE_BYTES; at < end; at += PAGE_BYTES) start[at] = 0;
-}
-
-static ftso_status allocate(ftso_runner *runner)
-{
-    const ftso_program *program = runner->program;
-    measure(program, &runner->shared_bytes, &runner->scratch_bytes);
-    int64_t arena = line_up(program->arena_bytes);
-    runner->total_bytes =
-        arena + runner->shared_bytes + runner->scratch_bytes * ftso_pool_threads(runner->pool);
-    bool huge = runner->total_bytes >= HUGE_BYTES;
-    size_t alignment = huge ? HUGE_BYTES : LINE_BYTES;
-    runner->block = ftso_mem_alloc((size_t)runner->total_bytes + alignment);
-    if (!runner->block)
-        return ftso_error(FTSO_ERROR_LIMIT, "no memory for the program's %.1f MiB",
-                          (double)runner->total_bytes / (1 << 20));
-    uintptr_t start = ((uintptr_t)runner->block + alignment - 1) / alignment * alignment;
-    runner->arena = (char *)start;
-    runner->shared = runner->arena + arena;
-    runner->scratch = runner->shared + runner->shared_bytes;
-    if (huge) {
-        /* Advice only: where the system has no huge pages, small ones serve. */
-        size_t whole = (size_t)runner->total_bytes / HUGE_BYTES * HUGE_BYTES;
-        (void)madvise(runner->arena, whole, MADV_HUGEPAGE);
-    }
-    ftso_pool_run(runner->pool, (runner->total_bytes + HUGE_BYTES - 1) / HUGE_BYTES, touch, runner);
-    return FTSO_STATUS_OK;
-}
-
 static ftso_status bind_states(ftso_runner *runner, ftso_states *states)
 {
     const ftso_program *program = runner->program;
@@ -139,6 +101,32 @@ static void bind_launches(ftso_runner *runner)
     }
 }
 
+/* Before any use: follows a block that moved, and puts back the constants that another runner may have overwritten. */
+static void enter(ftso_runner *runner)
+{
+    ftso_work *work = runner->work;
+    if (runner->bound_moves != work->moves) {
+        runner->arena = work->start;
+        runner->shared = runner->arena + line_up(runner->program->arena_bytes);
+        runner->scratch = runner->shared + runner->shared_bytes;
+        runner->bound_moves = work->moves;
+        bind_launches(runner);
+    }
+    if (work->user != runner) fill_constants(runner);
+    work->user = runner;
+}
+
+static ftso_status take_memory(ftso_runner *runner, ftso_states *states)
+{
+    const ftso_program *program = runner->program;
+    measure(program, &runner->shared_bytes, &runner->scratch_bytes);
+    runner->total_bytes = line_up(program->arena_bytes) + runner->shared_bytes +
+                          runner->scratch_bytes * ftso_pool_threads(runner->pool);
+    runner->work = states ? ftso_states_work(states) : NULL;
+    if (!runner->work) runner->work = &runner->own_work;
+    return ftso_work_reserve(runner->work, runner->total_bytes, runner->pool);
+}
+
 ftso_status ftso_runner_new(const ftso_program *program, ftso_pool *pool, ftso_states *states,
                             ftso_runner **out_runner)
 {
@@ -156,14 +144,13 @@ ftso_status ftso_runner_new(const ftso_program *program, ftso_pool *pool, ftso_s
     ftso_status status = FTSO_STATUS_OK;
     if (!runner->states || !runner->launches || !runner->addresses)
         status = ftso_error(FTSO_ERROR_LIMIT, "no memory for a runner");
-    if (status.code == FTSO_OK) status = allocate(runner);
+    if (status.code == FTSO_OK) status = take_memory(runner, states);
     if (status.code == FTSO_OK) status = bind_states(runner, states);
     if (status.code != FTSO_OK) {
         ftso_runner_free(runner);
         return status;
     }
-    fill_constants(runner);
-    bind_launches(runner);
+    enter(runner);
     *out_runner = runner;
     return FTSO_STATUS_OK;
 }
@@ -172,7 +159,8 @@ void ftso_runner_free(ftso_runner *runner)
 {
     if (!runner) return;
     ftso_states_free(runner->own_states);
-    ftso_mem_free(runner->block);
+    if (runner->work && runner->work->user == runner) runner->work->user = NULL;
+    ftso_work_deinit(&runner->own_work);
     ftso_mem_free(runner->addresses);
     ftso_mem_free(runner->launches);
     ftso_mem_free(runner->states);
@@ -249,6 +237,7 @@ void ftso_runner_write(ftso_runner *runner, const char *name, const float *data,
 {
     const ftso_slot *slot = slot_of(runner, name, batch);
     FTSO_ASSERT(slot->is_input || slot->is_state);
+    enter(runner);
     if (is_images(slot)) {
         conversion c = conversion_of(runner, slot);
         c.from = data;
@@ -258,9 +247,10 @@ void ftso_runner_write(ftso_runner *runner, const char *name, const float *data,
     memcpy(address(runner, slot->place), data, sizeof(float) * (size_t)dense_count(slot, batch));
 }
 
-void ftso_runner_read(const ftso_runner *runner, const char *name, float *data, int64_t batch)
+void ftso_runner_read(ftso_runner *runner, const char *name, float *data, int64_t batch)
 {
     const ftso_slot *slot = slot_of(runner, name, batch);
+    enter(runner);
     if (is_images(slot)) {
         conversion c = conversion_of(runner, slot);
         c.to = data;
@@ -319,6 +309,7 @@ void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds)
 {
     const ftso_program *program = runner->program;
     FTSO_ASSERT(batch >= 1 && batch <= program->planned_batch);
+    enter(runner);
     double before = seconds ? ftso_clock_s() : 0;
     for (size_t i = 0; i < program->launch_count; i++) {
         run_launch(runner, &runner->launches[i], batch);
@@ -336,6 +327,7 @@ void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds)
 
 void ftso_runner_poison(ftso_runner *runner)
 {
+    enter(runner);
     memset(runner->arena, 0xff, (size_t)runner->total_bytes); /* all bits set: a NaN */
     fill_constants(runner);
 }

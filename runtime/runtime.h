@@ -130,6 +130,11 @@ typedef struct ftso_program {
 typedef struct ftso_states ftso_states;
 ftso_status FTSO_MUST_USE ftso_states_new(ftso_states **out_states);
 void ftso_states_free(ftso_states *states);
+/*
+ * From here on, runners made over these states work in one block of memory instead of one each: right where programs take
+ * turns and what one left (inputs, outputs) is not needed after another ran. States are never in that block.
+ */
+void ftso_states_share_work(ftso_states *states);
 /* The state's memory, 64-byte aligned, made (zeroed) on first use; another size than before is an internal error. */
 ftso_status FTSO_MUST_USE ftso_states_get(ftso_states *states, const char *name, int64_t size_bytes,
                                           float **out_data);
@@ -149,7 +154,7 @@ int64_t ftso_program_bytes(const ftso_program *program, int threads);
 const ftso_slot *ftso_runner_slot(const ftso_runner *runner, const char *name);
 /* An unknown name is a bug of the caller. Numbers are float32 in canonical order (N,C,H,W), `batch` images where batched. */
 void ftso_runner_write(ftso_runner *runner, const char *name, const float *data, int64_t batch);
-void ftso_runner_read(const ftso_runner *runner, const char *name, float *data, int64_t batch);
+void ftso_runner_read(ftso_runner *runner, const char *name, float *data, int64_t batch);
 /* Runs the launches in order with n = batch images. With `seconds`, adds each launch's time to seconds[launch]. */
 void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds);
 /* For tests: fills all memory that a right program does not read before writing it with NaN. Call before inputs are written. */

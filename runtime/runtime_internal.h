@@ -1,7 +1,5 @@
 /*
- * Shared inside runtime/: what the data readers have in common (data.c).
- *
- * In: paths. Out: bytes of files, plain or gzip, whose absence and whose look are told in one sentence.
+ * Shared inside runtime/: working memory of runners (work.c), what the data readers have in common (data.c).
  */
 #ifndef FTSO_RUNTIME_INTERNAL_H
 #define FTSO_RUNTIME_INTERNAL_H
@@ -9,6 +7,21 @@
 #include "runtime/runtime.h"
 
 #include <zlib.h>
+
+/* A block that one runner, or several in turn, work in. */
+typedef struct ftso_work {
+    void *block;
+    char *start; /* aligned to a huge page where there is one's worth */
+    int64_t size_bytes;
+    uint64_t moves; /* how often `start` changed: runners compare it with what they are bound to */
+    const void *user; /* the runner that used it last */
+} ftso_work;
+
+/* Makes the block at least that large, its pages touched by the pool. On failure the old block stays. */
+ftso_status FTSO_MUST_USE ftso_work_reserve(ftso_work *work, int64_t size_bytes, ftso_pool *pool);
+void ftso_work_deinit(ftso_work *work);
+/* The block that runners over these states share, or NULL. */
+ftso_work *ftso_states_work(ftso_states *states);
 
 /* A file's content, read from front to back; gzip is undone on the way. */
 typedef struct ftso_data_file {

@@ -3,7 +3,7 @@
  *
  * In: names and sizes. Out: aligned memory that is zero until written. Holds: a state never moves, so runners keep its address.
  */
-#include "runtime.h"
+#include "runtime_internal.h"
 
 #include <string.h>
 
@@ -17,6 +17,8 @@ typedef struct state {
 struct ftso_states {
     state *items;
     size_t count, capacity;
+    bool shares_work;
+    ftso_work work;
 };
 
 enum { ALIGNMENT_BYTES = 64 };
@@ -36,8 +38,19 @@ void ftso_states_free(ftso_states *states)
         ftso_mem_free(states->items[i].name);
         ftso_mem_free(states->items[i].block);
     }
+    ftso_work_deinit(&states->work);
     ftso_mem_free(states->items);
     ftso_mem_free(states);
+}
+
+void ftso_states_share_work(ftso_states *states)
+{
+    states->shares_work = true;
+}
+
+ftso_work *ftso_states_work(ftso_states *states)
+{
+    return states->shares_work ? &states->work : NULL;
 }
 
 ftso_status ftso_states_get(ftso_states *states, const char *name, int64_t size_bytes,
