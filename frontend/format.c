@@ -177,7 +177,8 @@ static bool fits(const ftso_printer *printer, const ftso_ast_node *node, precede
     return ok;
 }
 
-static void emit(ftso_printer *printer, const ftso_ast_node *node, precedence least, int indent);
+/* True where it took several lines. */
+static bool emit(ftso_printer *printer, const ftso_ast_node *node, precedence least, int indent);
 
 static void emit_flat(ftso_printer *printer, const ftso_ast_node *node, precedence least)
 {
@@ -188,13 +189,15 @@ static void emit_flat(ftso_printer *printer, const ftso_ast_node *node, preceden
 
 static void emit_chain(ftso_printer *printer, const ftso_ast_node *node, int indent)
 {
+    bool several_lines = false;
     for (size_t i = 0; i < node->child_count; i++) {
         if (i) {
-            bool same_line = fits(printer, node->children[i], PREC_OR, strlen(" -> ;"));
+            bool same_line =
+                !several_lines && fits(printer, node->children[i], PREC_OR, strlen(" -> ;"));
             if (!same_line) newline(printer, indent);
             put(printer, same_line ? " -> " : "-> ");
         }
-        emit(printer, node->children[i], PREC_OR, indent + INDENT);
+        several_lines = emit(printer, node->children[i], PREC_OR, indent + INDENT);
     }
 }
 
@@ -202,12 +205,13 @@ static void emit_chain(ftso_printer *printer, const ftso_ast_node *node, int ind
 static void emit_filled(ftso_printer *printer, const ftso_ast_node *node, const char *open,
                         const char *close, bool comma, int indent)
 {
+    bool several_lines = true;
     put(printer, open);
     for (size_t i = 0; i < node->child_count; i++) {
-        bool start = i == 0 || !fits(printer, node->children[i], PREC_ANY, strlen(" ,"));
+        bool start = several_lines || !fits(printer, node->children[i], PREC_ANY, strlen(" ,"));
         if (start) newline(printer, indent + INDENT);
         if (!start) put(printer, " ");
-        emit(printer, node->children[i], PREC_ANY, indent + INDENT);
+        several_lines = emit(printer, node->children[i], PREC_ANY, indent + INDENT);
         if (comma || i + 1 < node->child_count) put(printer, ",");
     }
     newline(printer, indent);
@@ -238,11 +242,12 @@ static void emit_select(ftso_printer *printer, const ftso_ast_node *node, int in
     emit(printer, node->children[2], PREC_SELECT, indent);
 }
 
-static void emit(ftso_printer *printer, const ftso_ast_node *node, precedence least, int indent)
+static bool emit(ftso_printer *printer, const ftso_ast_node *node, precedence least, int indent)
 {
+    size_t before = printer->out->length;
     if (fits(printer, node, least, 1) || indent > WIDTH) {
         emit_flat(printer, node, least);
-        return;
+        return false;
     }
     bool parentheses = precedence_of(node) < least;
     if (parentheses) put(printer, "(");
@@ -286,6 +291,8 @@ static void emit(ftso_printer *printer, const ftso_ast_node *node, precedence le
         break;
     }
     if (parentheses) put(printer, ")");
+    return !printer->out->failed &&
+           memchr(printer->out->data + before, '\n', printer->out->length - before) != NULL;
 }
 
 /* ---------------------------------------------------------------- comments and blank lines */
