@@ -1,0 +1,337 @@
+"""Makes the stored oracle files tests/oracle/*.oracle with PyTorch in float64, and its float32 errors beside them.
+
+In: the table CASES below. Out: one file a case (README.md has the format). Run: python3 tests/oracle/make.py [NAME ...]
+Must hold: weights, betas and images are exact in float32, so that every implementation starts from the same numbers;
+nothing of the C sources is read.
+"""
+import os
+import struct
+import sys
+
+import torch
+import torch.nn.functional as F
+
+from networks import DARTS_8, NB201, NB201_5, Network, Supernet, named_weights
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BATCHES = 11  # pairs of a validation and a training batch; float32 errors are medians over them
+STEPS = 20    # of the long run; the batches come round again
+
+DARTS_V2 = (
+    [("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 1),
+     ("sep_conv_3x3", 1), ("skip_connect", 0), ("skip_connect", 0), ("dil_conv_3x3", 2)], [2, 3, 4, 5],
+    [("max_pool_3x3", 0), ("max_pool_3x3", 1), ("skip_connect", 2), ("max_pool_3x3", 1),
+     ("max_pool_3x3", 0), ("skip_connect", 2), ("skip_connect", 2), ("max_pool_3x3", 1)], [2, 3, 4, 5])
+# Every operator of the eight but none, stride 1 and 2, a state that is not put out.
+ALL_KINDS = (
+    [("sep_conv_5x5", 1), ("avg_pool_3x3", 0), ("dil_conv_5x5", 2), ("skip_connect", 1),
+     ("max_pool_3x3", 3), ("dil_conv_3x3", 0), ("sep_conv_3x3", 4), ("avg_pool_3x3", 2)], [2, 4, 5],
+    [("dil_conv_5x5", 0), ("sep_conv_5x5", 1), ("skip_connect", 0), ("avg_pool_3x3", 1),
+     ("dil_conv_3x3", 1), ("skip_connect", 3), ("sep_conv_3x3", 0), ("max_pool_3x3", 4)], [2, 3, 4, 5])
+SEP3 = ([("sep_conv_3x3", 0), ("sep_conv_3x3", 1)] * 4, [2, 3, 4, 5]) * 2
+
+PC_WEIGHTS = dict(lr=0.1, momentum=0.9, decay=3e-4, clip=5.0, nesterov=False)
+DARTS_WEIGHTS = dict(lr=0.025, momentum=0.9, decay=3e-4, clip=5.0, nesterov=False)
+NB201_WEIGHTS = dict(lr=0.1, momentum=0.9, decay=5e-4, clip=0.0, nesterov=True)
+FTSO_ARCH = dict(lr=6e-4, beta1=0.5, beta2=0.999, decay=1e-3)
+
+DARTS_FILE, NB201_FILE = "examples/darts.ftso", "tests/oracle/nasbench201.ftso"
+SKIP = ["skip_connect"]
+SMALL_HEAD = [("conv(128, 1)", "conv(6, 1)"), ("conv(768, 2, pad = 0)", "conv(10, 2, pad = 0)")]
+
+
+def nodes(count):
+    return [("nodes = 4;", f"nodes = {count};")]
+
+
+CASES = {
+    # The search as it is run, on small images: softmax, betas near zero.
+    "skip-k1": dict(layers=6, channels=4, side=16, batch=4, ops=SKIP, beta_std=1e-3),
+    "skip-k4": dict(layers=3, channels=8, side=16, batch=4, ops=SKIP, k=4, beta_std=1e-3),
+    # Readings and sizes that nobody tuned for.
+    "skip-k1-raw": dict(layers=3, channels=3, side=8, batch=4, ops=SKIP, raw=True),
+    "skip-k4-raw": dict(layers=3, channels=8, side=8, batch=5, ops=SKIP, k=4, raw=True),
+    "skip-k2-grey": dict(layers=4, channels=6, side=12, batch=3, ops=SKIP, k=2, in_channels=1, classes=7,
+                         nodes=3, replace=nodes(3)),
+    "skip-k1-nodes5": dict(layers=3, channels=5, side=8, batch=5, ops=SKIP, nodes=5, replace=nodes(5)),
+    "pool-k1": dict(layers=3, channels=4, side=16, batch=4, ops=["max_pool_3x3"]),
+    "pool-k4": dict(layers=3, channels=8, side=8, batch=4, ops=["max_pool_3x3"], k=4),
+    "sep3-k1": dict(layers=3, channels=3, side=8, batch=4, ops=["sep_conv_3x3"], nodes=3, replace=nodes(3)),
+    "three-ops": dict(layers=3, channels=4, side=8, batch=4, ops=["max_pool_3x3", "skip_connect", "none"]),
+    "darts": dict(layers=3, channels=2, side=8, batch=4, ops=DARTS_8, edge_weights=False, nodes=2,
+                  replace=nodes(2), weights=DARTS_WEIGHTS),
+    "pc-darts": dict(layers=3, channels=8, side=8, batch=4, ops=DARTS_8, k=4, nodes=2, replace=nodes(2)),
+    "nb201-search": dict(space=NB201_FILE, channels=2, side=8, batch=4, ops=NB201_5, edge_weights=False,
+                         nb201=True, weights=NB201_WEIGHTS),
+    # Found networks.
+    "found-darts-v2": dict(layers=3, channels=4, side=16, batch=4, genotype=DARTS_V2, weights=DARTS_WEIGHTS),
+    "found-all-kinds": dict(layers=3, channels=4, side=16, batch=3, genotype=ALL_KINDS, smoothing=0.1,
+                            weights=DARTS_WEIGHTS),
+    "found-aux": dict(layers=3, channels=2, side=32, batch=2, genotype=SEP3, auxiliary=(6, 10),
+                      replace=SMALL_HEAD, weights=DARTS_WEIGHTS),
+    "nb201-found": dict(space=NB201_FILE, channels=3, side=8, batch=4, nb201=True, weights=NB201_WEIGHTS,
+                        genotype="|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"),
+}
+
+
+# ---------------------------------------------------------------- the file
+
+class Writer:
+    """Text lines, then the numbers of all tensors one after another (little-endian)."""
+
+    def __init__(self):
+        self.lines, self.blobs = ["ftso-oracle 1"], []
+
+    def line(self, key, *values):
+        self.lines.append(" ".join([key, *map(str, values)]))
+
+    def tensor(self, name, kind, tensor):
+        tensor = tensor.detach().to(torch.float64)
+        values = tensor.flatten().tolist()
+        if kind == "q8":
+            values = [round(v * 32) for v in values]
+        code = {"f64": "d", "f32": "f", "q8": "b", "u8": "B"}[kind]
+        if kind in ("q8", "u8"):
+            values = [int(v) for v in values]
+        self.blobs.append(struct.pack(f"<{len(values)}{code}", *values))
+        self.line("tensor", name, kind, *tensor.shape)
+
+    def save(self, path):
+        with open(path, "wb") as file:
+            file.write(("\n".join(self.lines) + "\nend\n").encode())
+            for blob in self.blobs:
+                file.write(blob)
+        return os.path.getsize(path)
+
+
+# ---------------------------------------------------------------- one case
+
+def darts_text(genotype):
+    normal, normal_concat, reduce, reduce_concat = genotype
+    return (f"Genotype(normal={normal!r}, normal_concat={normal_concat!r}, "
+            f"reduce={reduce!r}, reduce_concat={reduce_concat!r})")
+
+
+def build(case):
+    width = dict(channels=case["channels"], in_channels=case.get("in_channels", 3), classes=case.get("classes", 10))
+    genotype = case.get("genotype")
+    if case.get("nb201"):
+        ops = None
+        if genotype:
+            ops = [edge.partition("~")[0] for node in genotype.split("+") for edge in node.strip("|").split("|")]
+        return NB201(ops, cells=1, **width)
+    if genotype:
+        return Network(genotype[:2], genotype[2:], layers=case["layers"], auxiliary=case.get("auxiliary"), **width)
+    return Supernet(case["layers"], nodes=case.get("nodes", 4), k=case.get("k", 1), ops=case["ops"],
+                    edge_weights=case.get("edge_weights", True), raw=case.get("raw", False), **width)
+
+
+class Run:
+    """The network in one precision, with everything that a bilevel step changes."""
+
+    def __init__(self, case, net, weights, arch, dtype):
+        self.case, self.net, self.dtype = case, net.to(dtype), dtype
+        self.table = named_weights(net)
+        self.arch = None if arch is None else arch.detach().clone().to(dtype).requires_grad_()
+        self.reset(weights, arch)
+
+    def reset(self, weights, arch):
+        with torch.no_grad():
+            for name, tensor in self.table.items():
+                tensor.copy_(weights[name])
+            if arch is not None:
+                self.arch.copy_(arch)
+        rule = self.case.get("weights", PC_WEIGHTS)
+        self.sgd = torch.optim.SGD(self.table.values(), lr=rule["lr"], momentum=rule["momentum"],
+                                   weight_decay=rule["decay"], nesterov=rule["nesterov"])
+        self.clip = rule["clip"]
+        if self.arch is not None:
+            rule = FTSO_ARCH
+            self.adam = torch.optim.Adam([self.arch], lr=rule["lr"], betas=(rule["beta1"], rule["beta2"]),
+                                         weight_decay=rule["decay"])
+
+    def loss(self, images, labels):
+        images = images.to(self.dtype)
+        smoothing = self.case.get("smoothing", 0.0)
+        logits = self.net(images) if self.arch is None else self.net(images, self.arch)
+        if not isinstance(logits, tuple):
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing), logits
+        first, second = (F.cross_entropy(l, labels, label_smoothing=smoothing) for l in logits)
+        return first + 0.4 * second, logits[0]
+
+    def arch_step(self, images, labels):
+        loss, logits = self.loss(images, labels)
+        gradient, = torch.autograd.grad(loss, [self.arch])
+        self.arch.grad = gradient.clone()
+        self.adam.step()
+        return loss.detach(), logits.detach(), gradient
+
+    def weight_step(self, images, labels):
+        loss, logits = self.loss(images, labels)
+        # A zero operator may cut the last reader of an edge off: no gradient then.
+        gradients = torch.autograd.grad(loss, list(self.table.values()), allow_unused=True)
+        gradients = [torch.zeros_like(t) if g is None else g for g, t in zip(gradients, self.table.values())]
+        for tensor, gradient in zip(self.table.values(), gradients):
+            tensor.grad = gradient.clone()
+        if self.clip:
+            torch.nn.utils.clip_grad_norm_(self.table.values(), self.clip)
+        self.sgd.step()
+        return loss.detach(), logits.detach(), dict(zip(self.table, gradients))
+
+    def weights_now(self):
+        return {name: tensor.detach().clone() for name, tensor in self.table.items()}
+
+
+def distance(value, truth):
+    value, truth = value.to(torch.float64), truth.to(torch.float64)
+    return float(torch.linalg.vector_norm(value - truth) / torch.linalg.vector_norm(truth))
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def arch_parts(net, arch):
+    parts = {}
+    for name, offset, shape in net.arch_layout():
+        count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        parts[name] = arch[offset:offset + count]
+    return parts
+
+
+def float32_errors(case, net64, net32, weights, arch, batches, writer):
+    """Distances of PyTorch's float32 from its float64, per tensor, from the same start for every batch."""
+    double, single = Run(case, net64, weights, arch, torch.float64), Run(case, net32, weights, arch, torch.float32)
+    errors, norms = {}, {}
+
+    def note(name, value, truth):
+        errors.setdefault(name, []).append(distance(value, truth))
+
+    for b in range(BATCHES):
+        valid, train = batches[2 * b], batches[2 * b + 1]
+        double.reset(weights, arch)
+        single.reset(weights, arch)
+        if arch is not None:
+            loss, logits, gradient = double.arch_step(*valid)
+            loss32, logits32, gradient32 = single.arch_step(*valid)
+            note("arch.loss", loss32, loss)
+            note("arch.logits", logits32, logits)
+            for name, truth in arch_parts(net64, gradient).items():
+                note(f"gradient/{name}", arch_parts(net64, gradient32)[name], truth)
+            writer.tensor(f"arch.loss/{b}", "f64", loss)
+            writer.tensor(f"arch.gradient/{b}", "f64", gradient)
+            # The weight step of both precisions, and of whoever is judged, starts from the same betas.
+            rounded = double.arch.detach().to(torch.float32)
+            writer.tensor(f"arch.after/{b}", "f32", rounded)
+            with torch.no_grad():
+                double.arch.copy_(rounded)
+                single.arch.copy_(rounded)
+        loss, logits, gradients = double.weight_step(*train)
+        loss32, logits32, gradients32 = single.weight_step(*train)
+        writer.tensor(f"loss/{b}", "f64", loss)
+        note("loss", loss32, loss)
+        note("logits", logits32, logits)
+        total = torch.sqrt(sum((g ** 2).sum() for g in gradients.values()))
+        for name, truth in gradients.items():
+            norms.setdefault(name, []).append(float(torch.linalg.vector_norm(truth) / total))
+            if norms[name][-1] > 1e-10:
+                note(f"gradient/{name}", gradients32[name], truth)
+                change = double.table[name].detach() - weights[name]
+                note(f"update/{name}", single.table[name].detach().to(torch.float64) - weights[name], change)
+    for name, values in errors.items():
+        writer.line("float32", name, f"{median(values):.3e}")
+
+
+def make(name, case):
+    torch.manual_seed(sum(map(ord, name)))
+    net = build(case).to(torch.float64)
+    weights = {}
+    for path, tensor in named_weights(net).items():
+        value = tensor.detach().clone()
+        if tensor.dim() == 1 and not path.startswith(("head.1.", "head.3.", "auxiliary.8.")):  # a norm's: away from 1 and 0
+            value = value + 0.1 * torch.randn_like(value)
+        weights[path] = value.to(torch.float32).to(torch.float64)
+    arch = None
+    if not case.get("genotype"):
+        std = case.get("beta_std", 0.5)
+        arch = (std * torch.randn(net.arch_size())).to(torch.float32).to(torch.float64)
+    shape = (case["batch"], case.get("in_channels", 3), case["side"], case["side"])
+    batches = []
+    for _ in range(2 * BATCHES):
+        images = (torch.randn(shape) * 32).round().clamp(-127, 127).to(torch.float64) / 32
+        batches.append((images, torch.randint(0, case.get("classes", 10), (case["batch"],))))
+
+    writer = Writer()
+    writer.line("space", case.get("space", DARTS_FILE))
+    for old, new in case.get("replace", []):
+        writer.line("replace", f"{old}|{new}")
+    for key, value in (("k", case.get("k")), ("layers", case.get("layers")), ("channels", case["channels"]),
+                       ("side", case["side"]), ("image_channels", case.get("in_channels", 3)),
+                       ("classes", case.get("classes", 10)), ("batch", case["batch"]),
+                       ("smoothing", case.get("smoothing")), ("batches", BATCHES), ("steps", STEPS)):
+        if value:
+            writer.line(key, value)
+    if case.get("raw"):
+        writer.line("raw", 1)
+    if case.get("auxiliary"):
+        writer.line("auxiliary", 1)
+    if case.get("genotype"):
+        text = case["genotype"]
+        writer.line("genotype", text if isinstance(text, str) else darts_text(text))
+    else:
+        writer.line("ops", *case["ops"])
+        writer.line("edge_weights", int(case.get("edge_weights", True)))
+    rule = case.get("weights", PC_WEIGHTS)
+    writer.line("sgd", rule["lr"], rule["momentum"], rule["decay"], rule["clip"], int(rule["nesterov"]))
+    if arch is not None:
+        writer.line("adam", FTSO_ARCH["lr"], FTSO_ARCH["beta1"], FTSO_ARCH["beta2"], FTSO_ARCH["decay"])
+        for part, offset, part_shape in net.arch_layout():
+            writer.line("arch", part, offset, *part_shape)
+
+    for path, value in weights.items():
+        writer.tensor(f"weights/{path}", "f32", value)
+    if arch is not None:
+        writer.tensor("arch", "f32", arch)
+    for i, (images, labels) in enumerate(batches):
+        kind, step = ("valid", "train")[i % 2], i // 2
+        writer.tensor(f"{kind}.image/{step}", "q8", images)
+        writer.tensor(f"{kind}.label/{step}", "u8", labels)
+
+    # One full bilevel step, then nineteen more, in double throughout.
+    run = Run(case, net, weights, arch, torch.float64)
+    for step in range(STEPS):
+        if arch is not None:
+            loss, logits, gradient = run.arch_step(*batches[2 * (step % BATCHES)])
+            if step == 0:
+                writer.tensor("first.arch.loss", "f64", loss)
+                writer.tensor("first.arch.logits", "f64", logits)
+                writer.tensor("first.arch.gradient", "f64", gradient)
+                writer.tensor("first.arch.update", "f64", run.arch.detach() - arch)
+        loss, logits, gradients = run.weight_step(*batches[2 * (step % BATCHES) + 1])
+        if step == 0:
+            writer.tensor("first.loss", "f64", loss)
+            writer.tensor("first.logits", "f64", logits)
+            for path, gradient in gradients.items():
+                writer.tensor(f"first.gradient/{path}", "f64", gradient)
+        if step in (0, STEPS - 1):
+            when = "first" if step == 0 else "last"
+            for path, now in run.weights_now().items():
+                writer.tensor(f"{when}.update/{path}", "f64" if step == 0 else "f32", now - weights[path])
+    writer.tensor("last.loss", "f64", loss)
+    if arch is not None:
+        writer.tensor("last.arch.update", "f64", run.arch.detach() - arch)
+    float32_errors(case, net, build(case), weights, arch, batches, writer)
+    size = writer.save(os.path.join(HERE, f"{name}.oracle"))
+    print(f"{name}: {sum(t.numel() for t in weights.values())} weights, {size} bytes", flush=True)
+    return size
+
+
+def main():
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(True)
+    names = sys.argv[1:] or list(CASES)
+    print(f"PyTorch {torch.__version__}: {sum(make(n, CASES[n]) for n in names)} bytes")
+
+
+if __name__ == "__main__":
+    main()

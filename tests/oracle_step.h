@@ -1,0 +1,33 @@
+/*
+ * tests/oracle_step: a stored case built by our own front end and lowering: the two steps of a bilevel iteration.
+ *
+ * In: an oracle file. Out: graphs with gradients as outputs "gradient", initial weights in our flat order.
+ */
+#ifndef FTSO_TESTS_ORACLE_STEP_H
+#define FTSO_TESTS_ORACLE_STEP_H
+
+#include "tests/oracle_file.h"
+
+/* One step's graph. `arch_step` is NULL in a found network's case. */
+typedef struct oracle_step {
+    ftso_network *network;
+    ftso_value gradient;
+    const char *target; /* "arch" or "weights" */
+} oracle_step;
+
+typedef struct oracle_case {
+    const oracle *file;
+    oracle_step steps[2]; /* of arch, of weights */
+    bool has_arch;
+    int64_t batch, weight_total, arch_total;
+    double *weights, *arch; /* where the case starts */
+    ftso_optimizer weight_rule, arch_rule;
+} oracle_case;
+
+oracle_case *oracle_build(ftso_arena *arena, const char *name);
+/* The stored tensors PREFIX/<weight name> put together in our flat order; every weight must be there. */
+double *oracle_gather(ftso_arena *arena, const oracle_case *c, const char *prefix);
+/* 1/(1 - beta^t), as the step wants it. */
+double oracle_correction(double beta, int64_t t);
+
+#endif

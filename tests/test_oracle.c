@@ -1,0 +1,230 @@
+/*
+ * Networks, gradients and optimiser steps against PyTorch's (tests/oracle/): the interpreter in double here, compiled
+ * code in test_oracle_cpu.c. A tensor is one weight of the network, or all betas (alphas) of one cell kind.
+ */
+#include "tests/oracle_step.h"
+
+#include <math.h>
+#include <string.h>
+
+/* An interpreter for one step, with the leaves that a run binds. */
+typedef struct runner {
+    const oracle_case *c;
+    const oracle_step *step;
+    ftso_interp *interp;
+} runner;
+
+static runner runner_new(const oracle_case *c, int which)
+{
+    runner r = {c, &c->steps[which], NULL};
+    r.interp = ftso_interp_new(r.step->network->graph);
+    assert_non_null(r.interp);
+    return r;
+}
+
+static void bind(const runner *r, const char *name, const double *data, size_t count)
+{
+    ftso_value leaf = ftso_graph_find(r->step->network->graph, name);
+    if (leaf == FTSO_NO_VALUE) fail_msg("the step has no '%s'", name);
+    test_ok(ftso_interp_bind(r->interp, leaf, data, count));
+}
+
+static void bind_scalar(const runner *r, const char *suffix, double value)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%s.%s", r->step->target, suffix);
+    bind(r, name, &value, 1);
+}
+
+static void bind_rule(const runner *r, const ftso_optimizer *rule, int64_t t)
+{
+    bind_scalar(r, "lr", rule->lr.first);
+    if (rule->kind != FTSO_ADAM) return;
+    bind_scalar(r, "adam1", oracle_correction(rule->beta1, t));
+    bind_scalar(r, "adam2", oracle_correction(rule->beta2, t));
+}
+
+static void run_step(const runner *r, const char *kind, int64_t batch_number)
+{
+    const oracle_tensor *image = oracle_get(r->c->file, "%s.image/%d", kind, (int)batch_number);
+    const oracle_tensor *label = oracle_get(r->c->file, "%s.label/%d", kind, (int)batch_number);
+    bind(r, "image", image->data, image->count);
+    bind(r, "label", label->data, label->count);
+    test_ok(ftso_interp_run(r->interp, r->c->batch));
+}
+
+static const double *value_of(const runner *r, ftso_value value)
+{
+    return ftso_interp_get(r->interp, value)->data;
+}
+
+static const double *state_of(const runner *r, const char *name)
+{
+    return ftso_interp_state(r->interp, ftso_graph_find(r->step->network->graph, name))->data;
+}
+
+/* ---------------------------------------------------------------- comparison */
+
+static void expect_near(const oracle_case *c, const char *what, const double *ours,
+                        const double *theirs, size_t count, double whole_norm, double limit)
+{
+    double norm = oracle_norm(theirs, count), tiny = 1e-10 * whole_norm;
+    if (norm <= tiny) { /* zero but for rounding: a bias before a batch norm */
+        if (oracle_norm(ours, count) > tiny)
+            fail_msg("%s: %s should vanish and is %g", c->file->name, what,
+                     oracle_norm(ours, count));
+        return;
+    }
+    double distance = oracle_distance(ours, theirs, count);
+    if (!(distance <= limit))
+        fail_msg("%s: %s is %.3g from PyTorch's, more than %.0e", c->file->name, what, distance,
+                 limit);
+}
+
+/* Weight by weight: `ours` in flat order against the stored PREFIX/<name>. */
+static void expect_weights(ftso_arena *arena, const oracle_case *c, const char *prefix,
+                           const double *ours, double limit)
+{
+    const double *theirs = oracle_gather(arena, c, prefix);
+    double whole = oracle_norm(theirs, (size_t)c->weight_total);
+    const ftso_network *network = c->steps[1].network;
+    for (size_t i = 0; i < network->weight_count; i++) {
+        const ftso_weight *weight = &network->weight_table[i];
+        expect_near(c, ftso_format(arena, "%s of %s", prefix, weight->name), ours + weight->offset,
+                    theirs + weight->offset, (size_t)ftso_shape_count(weight->shape), whole, limit);
+    }
+}
+
+/* Slice by slice of `arch`, as the file's "arch" lines cut it. */
+static void expect_arch(ftso_arena *arena, const oracle_case *c, const char *what,
+                        const double *ours, const oracle_tensor *theirs, double limit)
+{
+    int slices = 0;
+    assert_int_equal(theirs->count, c->arch_total);
+    for (size_t i = 0; i < c->file->line_count; i++) {
+        if (strcmp(c->file->lines[i].key, "arch") != 0) continue;
+        char name[64];
+        long long offset, rows, columns = 1;
+        int fields =
+            sscanf(c->file->lines[i].text, "%63s %lld %lld %lld", name, &offset, &rows, &columns);
+        assert_true(fields >= 3);
+        expect_near(c, ftso_format(arena, "%s of %s", what, name), ours + offset,
+                    theirs->data + offset, (size_t)(rows * columns), 0, limit);
+        slices++;
+    }
+    assert_true(slices > 0);
+}
+
+static double *difference(ftso_arena *arena, const double *now, const double *before, int64_t count)
+{
+    double *out = FTSO_ARRAY(arena, double, (size_t)count);
+    for (int64_t i = 0; i < count; i++) out[i] = now[i] - before[i];
+    return out;
+}
+
+static void expect_loss(const runner *r, const char *prefix, double limit)
+{
+    const oracle_case *c = r->c;
+    const ftso_network *network = r->step->network;
+    const oracle_tensor *loss = oracle_get(c->file, "%sloss", prefix);
+    expect_near(c, "loss", value_of(r, network->loss), loss->data, 1, 0, limit);
+    if (strncmp(prefix, "last.", 5) == 0) return;
+    const oracle_tensor *logits = oracle_get(c->file, "%slogits", prefix);
+    expect_near(c, "logits", value_of(r, network->logits), logits->data, logits->count, 0, limit);
+}
+
+/* ---------------------------------------------------------------- twenty bilevel steps in double */
+
+static void check_case(const char *name)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    const oracle_case *c = oracle_build(&arena, name);
+    int64_t steps = oracle_int(c->file, "steps", 0), batches = oracle_int(c->file, "batches", 0);
+    size_t weight_total = (size_t)c->weight_total, arch_total = (size_t)c->arch_total;
+    runner weight_step = runner_new(c, 1), arch_step = {0};
+    bind(&weight_step, "weights", c->weights, weight_total);
+    double *zeros = FTSO_ARRAY(&arena, double, weight_total + arch_total);
+    bind(&weight_step, "weights.momentum", zeros, weight_total);
+    if (c->has_arch) {
+        arch_step = runner_new(c, 0);
+        bind(&arch_step, "arch", c->arch, arch_total);
+        bind(&arch_step, "arch.m", zeros, arch_total);
+        bind(&arch_step, "arch.v", zeros, arch_total);
+    }
+    for (int64_t t = 0; t < steps; t++) {
+        double limit = t == 0 ? 1e-9 : 1e-6;
+        const char *when = t == 0 ? "first" : "last";
+        bool looks = t == 0 || t == steps - 1;
+        if (c->has_arch) {
+            bind(&arch_step, "weights", state_of(&weight_step, "weights"), weight_total);
+            bind_rule(&arch_step, &c->arch_rule, t + 1);
+            run_step(&arch_step, "valid", t % batches);
+            const double *arch = state_of(&arch_step, "arch");
+            bind(&weight_step, "arch", arch, arch_total);
+            if (t == 0) {
+                expect_loss(&arch_step, "first.arch.", limit);
+                expect_arch(&arena, c, "gradient", value_of(&arch_step, arch_step.step->gradient),
+                            oracle_get(c->file, "first.arch.gradient"), limit);
+            }
+            if (looks)
+                expect_arch(&arena, c, ftso_format(&arena, "%s update", when),
+                            difference(&arena, arch, c->arch, c->arch_total),
+                            oracle_get(c->file, "%s.arch.update", when), limit);
+        }
+        bind_rule(&weight_step, &c->weight_rule, t + 1);
+        run_step(&weight_step, "train", t % batches);
+        if (!looks) continue;
+        expect_loss(&weight_step, ftso_format(&arena, "%s.", when), limit);
+        if (t == 0)
+            expect_weights(&arena, c, "first.gradient",
+                           value_of(&weight_step, weight_step.step->gradient), limit);
+        expect_weights(
+            &arena, c, ftso_format(&arena, "%s.update", when),
+            difference(&arena, state_of(&weight_step, "weights"), c->weights, c->weight_total),
+            limit);
+    }
+    ftso_interp_free(weight_step.interp);
+    if (c->has_arch) ftso_interp_free(arch_step.interp);
+    ftso_arena_deinit(&arena);
+}
+
+#define CASE(function, name)                                                                       \
+    static void function(void **state)                                                             \
+    {                                                                                              \
+        (void)state;                                                                               \
+        check_case(name);                                                                          \
+    }
+
+CASE(skip_k1, "skip-k1")
+CASE(skip_k4, "skip-k4")
+CASE(skip_k1_raw, "skip-k1-raw")
+CASE(skip_k4_raw, "skip-k4-raw")
+CASE(skip_k2_grey, "skip-k2-grey")
+CASE(skip_k1_nodes5, "skip-k1-nodes5")
+CASE(pool_k1, "pool-k1")
+CASE(pool_k4, "pool-k4")
+CASE(sep3_k1, "sep3-k1")
+CASE(three_ops, "three-ops")
+CASE(darts, "darts")
+CASE(pc_darts, "pc-darts")
+CASE(nb201_search, "nb201-search")
+CASE(found_darts_v2, "found-darts-v2")
+CASE(found_all_kinds, "found-all-kinds")
+CASE(found_aux, "found-aux")
+CASE(nb201_found, "nb201-found")
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(skip_k1),         cmocka_unit_test(skip_k4),
+        cmocka_unit_test(skip_k1_raw),     cmocka_unit_test(skip_k4_raw),
+        cmocka_unit_test(skip_k2_grey),    cmocka_unit_test(skip_k1_nodes5),
+        cmocka_unit_test(pool_k1),         cmocka_unit_test(pool_k4),
+        cmocka_unit_test(sep3_k1),         cmocka_unit_test(three_ops),
+        cmocka_unit_test(darts),           cmocka_unit_test(pc_darts),
+        cmocka_unit_test(nb201_search),    cmocka_unit_test(found_darts_v2),
+        cmocka_unit_test(found_all_kinds), cmocka_unit_test(found_aux),
+        cmocka_unit_test(nb201_found)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
