@@ -21,7 +21,8 @@ typedef struct assembler {
     bool *done;        /* in memory, as far as regions have been emitted */
     bool *image_needs; /* algebra that some draft reads, at once or through more algebra */
     int *region_of;    /* algebra: the region that computes it */
-    size_t *mark;      /* visited in the region numbered so, from 1 */
+    size_t *mark;      /* visited in the gathering numbered so, from 1 */
+    size_t gathering;
     frame *stack;
     size_t stack_capacity;
 } assembler;
@@ -75,7 +76,7 @@ typedef struct lists {
 /* Depth first from `root`: operands before users. `d` is the draft, or FTSO_NOWHERE for algebra. */
 static void visit(assembler *a, ftso_region *region, lists *room, ftso_value root, int d)
 {
-    size_t number = a->schedule->region_count + 1, depth = 0;
+    size_t number = a->gathering, depth = 0;
     int algebra_region = (int)a->schedule->region_count;
     if (a->mark[root] == number) return;
     a->mark[root] = number;
@@ -158,6 +159,7 @@ static bool emit_algebra_region(assembler *a, bool image_only, int d)
     if (count == 0) return false;
     ftso_region region = {.kernel_class = "algebra"};
     lists room = {0};
+    a->gathering++;
     size_t write_capacity = 0;
     for (size_t i = 0; i < count; i++) {
         if (!is_read_elsewhere(a, batch[i], number)) continue;
@@ -177,6 +179,7 @@ static void emit_draft(assembler *a, int d)
     const ftso_draft *draft = &f->drafts[d];
     ftso_region region = {.kernel_class = draft->kernel_class};
     lists room = {0};
+    a->gathering++;
     size_t core_capacity = 0, write_capacity = 0;
     for (size_t i = 0; i < draft->core_count; i++) {
         FTSO_PUSH(a->arena, region.cores, region.core_count, core_capacity, draft->cores[i]);

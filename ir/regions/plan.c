@@ -50,7 +50,8 @@ static void find_lifetimes(planner *p)
     for (size_t v = 0; v < p->graph->node_count; v++) {
         p->blocks[v].owner = (ftso_value)v;
         p->blocks[v].in = FTSO_NO_VALUE;
-        if (ftso_value_role(p->graph, (ftso_value)v) != FTSO_ROLE_LEAF || !p->live[v]) continue;
+        if (ftso_value_role(p->graph, (ftso_value)v) != FTSO_ROLE_LEAF) continue;
+        p->live[v] = true; /* unused ones too: they are bound by name */
         p->blocks[v].leaf = true;
         touch(p, (ftso_value)v, 0);
         touch(p, (ftso_value)v, end);
