@@ -193,10 +193,10 @@ static void draw_output(const layout *l, ftso_text *out)
     double x = out_x(l), y = (row_y(0) + last_row(l)) / 2;
     for (size_t i = 0; i < (cell->concat_count ? cell->concat_count : 1); i++) {
         int state = cell->concat_count ? cell->concat[i] : last;
-        double from = state_y(l, state);
-        draw_leaving(l, state, from, x - GAP * 0.6 > 0 ? x - GAP * 0.6 : x, "class=\"line out\"",
-                     out);
-        draw_arriving(x - GAP * 0.6, from, x, y, "class=\"line out\"", out);
+        double from = state_y(l, state), bend = x - GAP * 0.7;
+        ftso_text_printf(out, "<path d=\"M%.1f %.1f H%.1f\" class=\"line out\"/>\n",
+                         state_x(l, state) + NODE_W, from, bend);
+        draw_arriving(bend, from, x, y, "class=\"line out\"", out);
     }
     draw_box(x, y, OUT_W, "#7c2f57", "#ffffff", cell->concat_count > 1 ? "concat" : "out", out);
 }

@@ -545,6 +545,29 @@ static void test_refused_networks(void **state)
     expect(&f, ftso_lower_supernet(&f.arena, &f.diag, space, &aux), "E0509", "no place");
 }
 
+/* Ten thousand operators on every edge: refused at once, not when memory is gone. */
+static void test_refused_opset(void **state)
+{
+    (void)state;
+    fixture f;
+    begin(&f);
+    ftso_space *space = rec_darts(&f.rec, &f.unit);
+    ftso_opset set = {.name = "many", .operator_count = 10000};
+    set.operators = FTSO_ARRAY(&f.arena, const ftso_operator *, set.operator_count);
+    for (size_t i = 0; i < set.operator_count; i++) set.operators[i] = space->ops->operators[i % 8];
+    ftso_lower_options options = {.batch = 2, .ops = &set};
+    expect(&f, ftso_lower_supernet(&f.arena, &f.diag, space, &options), "E0508",
+           "too many operators");
+
+    begin(&f); /* few enough to start with, too many for the whole network */
+    set.operators = FTSO_ARRAY(&f.arena, const ftso_operator *, 2000);
+    space = rec_darts(&f.rec, &f.unit);
+    for (size_t i = 0; i < 2000; i++) set.operators[i] = space->ops->operators[i % 8];
+    set.operator_count = 2000;
+    expect(&f, ftso_lower_supernet(&f.arena, &f.diag, space, &options), "E0508",
+           "too many operators");
+}
+
 /* A stem whose two maps differ by more than a factor of two. */
 static void test_refused_inputs(void **state)
 {
@@ -650,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_refused_operators),
         cmocka_unit_test(test_refused_networks),
+        cmocka_unit_test(test_refused_opset),
         cmocka_unit_test(test_refused_inputs),
         cmocka_unit_test(test_refused_genotypes),
         cmocka_unit_test(test_arithmetic),

@@ -37,15 +37,19 @@ ftso_shape ftso_builder_shape(const ftso_builder *builder, ftso_value value)
 }
 
 /* False with a sentence where the value is larger than any program could hold. */
-static bool fits(const ftso_builder *builder, ftso_shape shape, ftso_text *why)
+static bool fits(ftso_builder *builder, ftso_shape shape, ftso_text *why)
 {
+    builder->too_large = true;
     int64_t count = 1;
     for (int i = 0; i < shape.rank; i++)
         if (!ftso_i64_mul(count, shape.dim[i], &count) || count > FTSO_LOWER_MAX_ELEMENTS) {
             ftso_text_puts(why, "the value has too many elements");
             return false;
         }
-    if (builder->graph->node_count < FTSO_LOWER_MAX_NODES) return true;
+    if (builder->graph->node_count < FTSO_LOWER_MAX_NODES) {
+        builder->too_large = false;
+        return true;
+    }
     ftso_text_puts(why, "the network has too many operators");
     return false;
 }
@@ -104,6 +108,7 @@ static bool tensor(ftso_builder *builder, const char *suffix, ftso_shape shape, 
     int64_t end;
     if (!fits(builder, shape, why)) return false;
     if (!ftso_i64_add(*total, ftso_shape_count(shape), &end) || end > FTSO_LOWER_MAX_ELEMENTS) {
+        builder->too_large = true;
         ftso_text_puts(why, "the network has too many weights");
         return false;
     }

@@ -138,9 +138,12 @@ static values expand_primitive(ftso_builder *builder, const ftso_opexpr *expr,
     ftso_value value = primitive->lower(builder, inputs.items, inputs.count, args, &why);
     if (value == FTSO_NO_VALUE && !builder->failed) {
         ftso_shape shape = ftso_builder_shape(builder, inputs.items[0]);
-        ftso_diag_entry *entry =
-            ftso_builder_fail(builder, primitive->joins ? "E0502" : "E0501", expr->span,
-                              "%s cannot be applied: %s", primitive->name, ftso_text_get(&why));
+        ftso_diag_entry *entry = ftso_builder_fail(builder,
+                                                   builder->too_large ? "E0508"
+                                                   : primitive->joins ? "E0502"
+                                                                      : "E0501",
+                                                   expr->span, "%s cannot be applied: %s",
+                                                   primitive->name, ftso_text_get(&why));
         ftso_text label;
         ftso_text_init(&label);
         ftso_text_puts(&label, inputs.count > 1 ? "its first operand is " : "its operand is ");

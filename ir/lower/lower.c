@@ -46,17 +46,73 @@ static bool bind_globals(ftso_builder *builder, int64_t classes, int64_t channel
     return true;
 }
 
+/* ---------------------------------------------------------------- genotypes */
+
+/* Checks that a genotype's cell can be built as `decl`. */
+static bool check_found(ftso_builder *builder, const ftso_genotype *genotype,
+                        const ftso_cell_decl *decl, const ftso_cell *cell)
+{
+    if (!cell || cell->node_count != decl->node_count ||
+        cell->decl->input_count != decl->input_count) {
+        ftso_builder_fail(builder, "E0507", genotype->span,
+                          cell ? "the genotype's cell '%s' has another number of inputs or "
+                                 "nodes than the space's"
+                               : "the genotype has no cell '%s'",
+                          decl->name);
+        return false;
+    }
+    for (int j = 0; j < decl->node_count; j++) {
+        int node = decl->input_count + j;
+        if (cell->node_start[j] == cell->node_start[j + 1]) {
+            ftso_builder_fail(builder, "E0507", genotype->span, "node %d of cell '%s' has no edge",
+                              node, decl->name);
+            return false;
+        }
+        for (int e = cell->node_start[j]; e < cell->node_start[j + 1]; e++)
+            if (cell->edges[e].from < 0 || cell->edges[e].from >= node) {
+                ftso_builder_fail(
+                    builder, "E0507", genotype->span,
+                    "node %d of cell '%s' reads state %d, which does not come before it", node,
+                    decl->name, cell->edges[e].from);
+                return false;
+            }
+    }
+    for (size_t i = 0; i < cell->concat_count; i++)
+        if (cell->concat[i] < 0 || cell->concat[i] >= decl->input_count + decl->node_count) {
+            ftso_builder_fail(builder, "E0507", genotype->span,
+                              "cell '%s' has no state %d to put out", decl->name, cell->concat[i]);
+            return false;
+        }
+    return true;
+}
+
+/* The cell of a genotype that fills `decl`, or NULL: by name, for a cell found in one space may be built in another. */
+static const ftso_cell *cell_of(const ftso_genotype *genotype, const ftso_cell_decl *decl)
+{
+    for (size_t i = 0; i < genotype->cell_count; i++)
+        if (!strcmp(genotype->cells[i].decl->name, decl->name)) return &genotype->cells[i];
+    return NULL;
+}
+
+/* Checks the genotype that a super-net is to be restricted to, where there is one. */
+static bool check_prune(ftso_builder *builder)
+{
+    const ftso_genotype *prune = builder->options->prune;
+    for (size_t i = 0; prune && i < builder->space->cell_count; i++) {
+        const ftso_cell_decl *decl = builder->space->cells[i];
+        if (!decl->body && !check_found(builder, prune, decl, cell_of(prune, decl))) return false;
+    }
+    return true;
+}
+
 /* ---------------------------------------------------------------- edge weights of a super-net */
 
 static bool kept_by(const ftso_genotype *prune, const ftso_cell_decl *decl, int node, int from)
 {
     if (!prune) return true;
-    for (size_t i = 0; i < prune->cell_count; i++) {
-        const ftso_cell *cell = &prune->cells[i];
-        if (cell->decl != decl) continue;
-        for (int e = cell->node_start[node]; e < cell->node_start[node + 1]; e++)
-            if (cell->edges[e].from == from) return true;
-    }
+    const ftso_cell *cell = cell_of(prune, decl);
+    for (int e = cell->node_start[node]; e < cell->node_start[node + 1]; e++)
+        if (cell->edges[e].from == from) return true;
     return false;
 }
 
@@ -138,6 +194,7 @@ static bool lay_out_arch(ftso_builder *builder, const ftso_opset *ops, filling *
 {
     const ftso_space *space = builder->space;
     ftso_network *network = builder->network;
+    if (!check_prune(builder)) return false;
     network->arch_slices = FTSO_ARRAY(builder->arena, ftso_arch_slice, space->cell_count + 1);
     fill->weights = FTSO_ARRAY(builder->arena, ftso_edge_weights, space->cell_count + 1);
     for (size_t i = 0; i < space->cell_count; i++) {
@@ -159,7 +216,7 @@ static bool lay_out_arch(ftso_builder *builder, const ftso_opset *ops, filling *
         if (slice->op_count < 2) continue;
         if (!ftso_i64_mul(slice->edge_count, slice->op_count, &alphas) ||
             !ftso_i64_add(network->arch_total, alphas, &network->arch_total) ||
-            network->arch_total > (int64_t)FTSO_LOWER_MAX_NODES) {
+            network->arch_total > FTSO_LOWER_MAX_ARCH) {
             ftso_builder_fail(builder, "E0508", space->span,
                               "'%s' has too many operators on its edges", space->name);
             return false;
@@ -175,43 +232,6 @@ static bool lay_out_arch(ftso_builder *builder, const ftso_opset *ops, filling *
 
 /* ---------------------------------------------------------------- the stack of cells */
 
-/* Checks that a genotype's cell can be built as `decl`. */
-static bool check_found(ftso_builder *builder, const ftso_genotype *genotype,
-                        const ftso_cell_decl *decl, const ftso_cell *cell)
-{
-    if (!cell || cell->node_count != decl->node_count) {
-        ftso_builder_fail(
-            builder, "E0507", genotype->span,
-            cell ? "the genotype's cell '%s' has another number of nodes than the space's"
-                 : "the genotype has no cell '%s'",
-            decl->name);
-        return false;
-    }
-    for (int j = 0; j < decl->node_count; j++) {
-        int node = decl->input_count + j;
-        if (cell->node_start[j] == cell->node_start[j + 1]) {
-            ftso_builder_fail(builder, "E0507", genotype->span, "node %d of cell '%s' has no edge",
-                              node, decl->name);
-            return false;
-        }
-        for (int e = cell->node_start[j]; e < cell->node_start[j + 1]; e++)
-            if (cell->edges[e].from < 0 || cell->edges[e].from >= node) {
-                ftso_builder_fail(
-                    builder, "E0507", genotype->span,
-                    "node %d of cell '%s' reads state %d, which does not come before it", node,
-                    decl->name, cell->edges[e].from);
-                return false;
-            }
-    }
-    for (size_t i = 0; i < cell->concat_count; i++)
-        if (cell->concat[i] < 0 || cell->concat[i] >= decl->input_count + decl->node_count) {
-            ftso_builder_fail(builder, "E0507", genotype->span,
-                              "cell '%s' has no state %d to put out", decl->name, cell->concat[i]);
-            return false;
-        }
-    return true;
-}
-
 static ftso_value lower_site(ftso_builder *builder, const ftso_cell_site *site, const filling *fill)
 {
     const ftso_cell_decl *decl = site->decl;
@@ -220,9 +240,7 @@ static ftso_value lower_site(ftso_builder *builder, const ftso_cell_site *site, 
     if (decl->body) return ftso_builder_fixed_cell(builder, site);
     builder->in_cell = true;
     if (fill->genotype) {
-        const ftso_cell *cell = NULL;
-        for (size_t i = 0; i < fill->genotype->cell_count; i++)
-            if (fill->genotype->cells[i].decl == decl) cell = &fill->genotype->cells[i];
+        const ftso_cell *cell = cell_of(fill->genotype, decl);
         value = check_found(builder, fill->genotype, decl, cell)
                     ? ftso_builder_found_cell(builder, site, cell)
                     : FTSO_NO_VALUE;

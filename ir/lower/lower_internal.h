@@ -11,7 +11,8 @@
 #include "ir/ir.h"
 
 /* Upper limits of what is lowered; beyond them the network is refused (E0508). */
-#define FTSO_LOWER_MAX_NODES ((size_t)4 << 20)
+#define FTSO_LOWER_MAX_NODES ((size_t)1 << 20)
+#define FTSO_LOWER_MAX_ARCH ((int64_t)1 << 16)
 #define FTSO_LOWER_MAX_ELEMENTS ((int64_t)1 << 40)
 enum { FTSO_LOWER_MAX_DEPTH = 512, FTSO_LOWER_MAX_LAYERS = 4096 };
 
@@ -43,6 +44,7 @@ struct ftso_builder {
     ftso_mode mode;
     bool in_cell;      /* inside a searched cell: rules "in cells" apply */
     bool failed;       /* told; everything unwinds */
+    bool too_large;    /* the last refusal was about a limit above */
     const char *path;  /* of what is being lowered; weights take their names from it */
     const char *place; /* for people: "cell 3 (reduce), edge 0 -> 2" */
     ftso_span place_span;
