@@ -150,6 +150,40 @@ static void same_network(const fixture *f, const ftso_network *a, const ftso_net
     }
 }
 
+/* The topology phase's weight step of a search, as the code generator gets it. */
+static const ftso_schedule *schedule_of(fixture *f, const ftso_search *search)
+{
+    ftso_lower_options options = {.batch = 4,
+                                  .ops = search->topology_ops,
+                                  .parameters = search->parameters,
+                                  .parameter_count = search->parameter_count,
+                                  .normalize = search->normalize,
+                                  .edge_weights = true};
+    ftso_network *network = ftso_lower_supernet(&f->arena, &f->diag, search->space, &options);
+    assert_non_null(network);
+    ftso_lower_step(network, &search->weights, false);
+    ftso_graph *graph;
+    ftso_schedule *schedule;
+    ftso_fusion fusion = ftso_fusion_default();
+    test_ok(ftso_passes_run(&f->arena, network->graph, NULL, 0, NULL, NULL, &graph));
+    test_ok(ftso_schedule_form(&f->arena, graph, &fusion, &schedule));
+    return schedule;
+}
+
+static void same_schedule(fixture *f, const ftso_search *a, const ftso_search *b)
+{
+    const ftso_schedule *left = schedule_of(f, a), *right = schedule_of(f, b);
+    ftso_text texts[2];
+    ftso_text_init(&texts[0]);
+    ftso_text_init(&texts[1]);
+    ftso_schedule_print(left, &texts[0]);
+    ftso_schedule_print(right, &texts[1]);
+    assert_true(left->region_count > 10);
+    assert_string_equal(ftso_text_get(&texts[0]), ftso_text_get(&texts[1]));
+    ftso_text_deinit(&texts[0]);
+    ftso_text_deinit(&texts[1]);
+}
+
 static size_t compare_units(fixture *f, const ftso_unit *a, const ftso_unit *b)
 {
     size_t compared = 0;
@@ -170,6 +204,9 @@ static size_t compare_units(fixture *f, const ftso_unit *a, const ftso_unit *b)
         same_network(f, ftso_lower_network(&f->arena, &f->diag, x->space, x, &options),
                      ftso_lower_network(&f->arena, &f->diag, y->space, y, &options));
     }
+    assert_int_equal(a->search_count, b->search_count);
+    for (size_t i = 0; i < a->search_count; i++, compared++)
+        same_schedule(f, a->searches[i], b->searches[i]);
     return compared;
 }
 
