@@ -1,6 +1,7 @@
 /*
- * Networks, gradients and optimiser steps against PyTorch's (tests/oracle/): the interpreter in double here, compiled
- * code in test_oracle_cpu.c. A tensor is one weight of the network, or all betas (alphas) of one cell kind.
+ * Networks, gradients and optimiser steps against PyTorch's (tests/oracle/): the interpreter in double here, on graphs as
+ * lowered and on what the passes make of them; compiled code in test_oracle_cpu.c. A tensor is one weight of the network,
+ * or all betas (alphas) of one cell kind.
  */
 #include "tests/oracle_step.h"
 
@@ -11,20 +12,24 @@
 typedef struct runner {
     const oracle_case *c;
     const oracle_step *step;
+    const ftso_graph *graph;
     ftso_interp *interp;
 } runner;
 
-static runner runner_new(const oracle_case *c, int which)
+static runner runner_new(ftso_arena *arena, const oracle_case *c, int which, bool passes)
 {
-    runner r = {c, &c->steps[which], NULL};
-    r.interp = ftso_interp_new(r.step->network->graph);
+    runner r = {.c = c, .step = &c->steps[which]};
+    ftso_graph *graph = r.step->network->graph;
+    if (passes) test_ok(ftso_passes_run(arena, graph, NULL, 0, NULL, NULL, &graph));
+    r.graph = graph;
+    r.interp = ftso_interp_new(graph);
     assert_non_null(r.interp);
     return r;
 }
 
 static void bind(const runner *r, const char *name, const double *data, size_t count)
 {
-    ftso_value leaf = ftso_graph_find(r->step->network->graph, name);
+    ftso_value leaf = ftso_graph_find(r->graph, name);
     if (leaf == FTSO_NO_VALUE) fail_msg("the step has no '%s'", name);
     test_ok(ftso_interp_bind(r->interp, leaf, data, count));
 }
@@ -53,14 +58,18 @@ static void run_step(const runner *r, const char *kind, int64_t batch_number)
     test_ok(ftso_interp_run(r->interp, r->c->batch));
 }
 
-static const double *value_of(const runner *r, ftso_value value)
+static const double *output_of(const runner *r, const char *name)
 {
-    return ftso_interp_get(r->interp, value)->data;
+    for (size_t i = 0; i < r->graph->output_count; i++)
+        if (!strcmp(r->graph->outputs[i].name, name))
+            return ftso_interp_get(r->interp, r->graph->outputs[i].value)->data;
+    fail_msg("the step has no output '%s'", name);
+    return NULL;
 }
 
 static const double *state_of(const runner *r, const char *name)
 {
-    return ftso_interp_state(r->interp, ftso_graph_find(r->step->network->graph, name))->data;
+    return ftso_interp_state(r->interp, ftso_graph_find(r->graph, name))->data;
 }
 
 /* ---------------------------------------------------------------- comparison */
@@ -125,29 +134,28 @@ static double *difference(ftso_arena *arena, const double *now, const double *be
 static void expect_loss(const runner *r, const char *prefix, double limit)
 {
     const oracle_case *c = r->c;
-    const ftso_network *network = r->step->network;
     const oracle_tensor *loss = oracle_get(c->file, "%sloss", prefix);
-    expect_near(c, "loss", value_of(r, network->loss), loss->data, 1, 0, limit);
+    expect_near(c, "loss", output_of(r, "loss"), loss->data, 1, 0, limit);
     if (strncmp(prefix, "last.", 5) == 0) return;
     const oracle_tensor *logits = oracle_get(c->file, "%slogits", prefix);
-    expect_near(c, "logits", value_of(r, network->logits), logits->data, logits->count, 0, limit);
+    expect_near(c, "logits", output_of(r, "logits"), logits->data, logits->count, 0, limit);
 }
 
 /* ---------------------------------------------------------------- twenty bilevel steps in double */
 
-static void check_case(const char *name)
+static void check_steps(const char *name, bool passes)
 {
     ftso_arena arena;
     ftso_arena_init(&arena);
     const oracle_case *c = oracle_build(&arena, name);
     int64_t steps = oracle_int(c->file, "steps", 0), batches = oracle_int(c->file, "batches", 0);
     size_t weight_total = (size_t)c->weight_total, arch_total = (size_t)c->arch_total;
-    runner weight_step = runner_new(c, 1), arch_step = {0};
+    runner weight_step = runner_new(&arena, c, 1, passes), arch_step = {0};
     bind(&weight_step, "weights", c->weights, weight_total);
     double *zeros = FTSO_ARRAY(&arena, double, weight_total + arch_total);
     bind(&weight_step, "weights.momentum", zeros, weight_total);
     if (c->has_arch) {
-        arch_step = runner_new(c, 0);
+        arch_step = runner_new(&arena, c, 0, passes);
         bind(&arch_step, "arch", c->arch, arch_total);
         bind(&arch_step, "arch.m", zeros, arch_total);
         bind(&arch_step, "arch.v", zeros, arch_total);
@@ -164,7 +172,7 @@ static void check_case(const char *name)
             bind(&weight_step, "arch", arch, arch_total);
             if (t == 0) {
                 expect_loss(&arch_step, "first.arch.", limit);
-                expect_arch(&arena, c, "gradient", value_of(&arch_step, arch_step.step->gradient),
+                expect_arch(&arena, c, "gradient", output_of(&arch_step, "gradient"),
                             oracle_get(c->file, "first.arch.gradient"), limit);
             }
             if (looks)
@@ -177,8 +185,7 @@ static void check_case(const char *name)
         if (!looks) continue;
         expect_loss(&weight_step, ftso_format(&arena, "%s.", when), limit);
         if (t == 0)
-            expect_weights(&arena, c, "first.gradient",
-                           value_of(&weight_step, weight_step.step->gradient), limit);
+            expect_weights(&arena, c, "first.gradient", output_of(&weight_step, "gradient"), limit);
         expect_weights(
             &arena, c, ftso_format(&arena, "%s.update", when),
             difference(&arena, state_of(&weight_step, "weights"), c->weights, c->weight_total),
@@ -187,6 +194,12 @@ static void check_case(const char *name)
     ftso_interp_free(weight_step.interp);
     if (c->has_arch) ftso_interp_free(arch_step.interp);
     ftso_arena_deinit(&arena);
+}
+
+static void check_case(const char *name)
+{
+    check_steps(name, false);
+    check_steps(name, true);
 }
 
 #define CASE(function, name)                                                                       \
