@@ -73,7 +73,7 @@ static bool starts(const uint8_t *bytes, size_t length, const char *prefix)
     for (size_t i = 0; i < n; i++) {
         int c = bytes[i];
         if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
-        if (c != prefix[i]) return false;
+        if (c != (unsigned char)prefix[i]) return false;
     }
     return true;
 }
