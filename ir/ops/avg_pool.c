@@ -25,18 +25,20 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
 {
     ftso_window w = ftso_ops_pool_window_get(e->node->attrs, e->inputs[0].shape);
     int64_t in_plane = w.in_h * w.in_w, out_plane = w.out_h * w.out_w;
+    int64_t planes = out->shape.dim[0] * out->shape.dim[1];
     ftso_arena arena;
     ftso_arena_init(&arena);
     double *taps = FTSO_ARRAY(&arena, double, (size_t)out_plane);
     ftso_ops_plane_taps(&w, taps);
     memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
-    for (int64_t plane = 0; plane < out->shape.dim[0] * out->shape.dim[1]; plane++) {
-        double *y = out->data + plane * out_plane;
-        for (int64_t kh = 0; kh < w.kernel_h; kh++)
-            for (int64_t kw = 0; kw < w.kernel_w; kw++)
-                ftso_ops_plane_gather(&w, kh, kw, 1, e->inputs[0].data + plane * in_plane, y);
-        for (int64_t i = 0; i < out_plane; i++) y[i] /= taps[i];
+    for (int64_t k = 0; k < w.kernel_h * w.kernel_w; k++) {
+        ftso_tap tap = ftso_ops_tap(&w, k / w.kernel_w, k % w.kernel_w);
+        for (int64_t plane = 0; plane < planes; plane++)
+            ftso_ops_plane_gather(&tap, 1, e->inputs[0].data + plane * in_plane,
+                                  out->data + plane * out_plane);
     }
+    for (int64_t plane = 0; plane < planes; plane++)
+        for (int64_t i = 0; i < out_plane; i++) out->data[plane * out_plane + i] /= taps[i];
     ftso_arena_deinit(&arena);
 }
 

@@ -31,16 +31,18 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     int64_t in_plane = w.in_h * w.in_w, out_plane = w.out_h * w.out_w;
     ftso_arena arena;
     ftso_arena_init(&arena);
-    double *taps = FTSO_ARRAY(&arena, double, (size_t)out_plane),
-           *share = FTSO_ARRAY(&arena, double, (size_t)out_plane);
+    int64_t planes = out->shape.dim[0] * out->shape.dim[1];
+    double *taps = FTSO_ARRAY(&arena, double, (size_t)out_plane);
+    double *share = FTSO_ARRAY(&arena, double, (size_t)(planes * out_plane));
     ftso_ops_plane_taps(&w, taps);
+    for (int64_t i = 0; i < planes * out_plane; i++)
+        share[i] = e->inputs[0].data[i] / taps[i % out_plane];
     memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
-    for (int64_t plane = 0; plane < out->shape.dim[0] * out->shape.dim[1]; plane++) {
-        for (int64_t i = 0; i < out_plane; i++)
-            share[i] = e->inputs[0].data[plane * out_plane + i] / taps[i];
-        for (int64_t kh = 0; kh < w.kernel_h; kh++)
-            for (int64_t kw = 0; kw < w.kernel_w; kw++)
-                ftso_ops_plane_scatter(&w, kh, kw, 1, share, out->data + plane * in_plane);
+    for (int64_t k = 0; k < w.kernel_h * w.kernel_w; k++) {
+        ftso_tap tap = ftso_ops_tap(&w, k / w.kernel_w, k % w.kernel_w);
+        for (int64_t plane = 0; plane < planes; plane++)
+            ftso_ops_plane_scatter(&tap, 1, share + plane * out_plane,
+                                   out->data + plane * in_plane);
     }
     ftso_arena_deinit(&arena);
 }

@@ -35,17 +35,16 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     ftso_window window = ftso_ops_conv_window_get(e->node->attrs, w.dim[2], w.dim[3], x);
     int64_t in_plane = x.dim[2] * x.dim[3], out_plane = window.out_h * window.out_w;
     memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
-    for (int64_t n = 0; n < x.dim[0]; n++)
-        for (int64_t o = 0; o < w.dim[0]; o++) {
-            const double *kernel = e->inputs[1].data + o * w.dim[1] * w.dim[2] * w.dim[3];
-            double *to = out->data + (n * w.dim[0] + o) * out_plane;
-            for (int64_t i = 0; i < w.dim[1]; i++)
-                for (int64_t kh = 0; kh < w.dim[2]; kh++)
-                    for (int64_t kw = 0; kw < w.dim[3]; kw++)
-                        ftso_ops_plane_gather(&window, kh, kw, *kernel++,
-                                              e->inputs[0].data + (n * x.dim[1] + i) * in_plane,
-                                              to);
-        }
+    for (int64_t k = 0; k < w.dim[2] * w.dim[3]; k++) {
+        ftso_tap tap = ftso_ops_tap(&window, k / w.dim[3], k % w.dim[3]);
+        const double *kernel = e->inputs[1].data + k;
+        for (int64_t n = 0; n < x.dim[0]; n++)
+            for (int64_t o = 0; o < w.dim[0]; o++)
+                for (int64_t i = 0; i < w.dim[1]; i++)
+                    ftso_ops_plane_gather(&tap, kernel[(o * w.dim[1] + i) * w.dim[2] * w.dim[3]],
+                                          e->inputs[0].data + (n * x.dim[1] + i) * in_plane,
+                                          out->data + (n * w.dim[0] + o) * out_plane);
+    }
 }
 
 static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,

@@ -34,16 +34,16 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     ftso_window window = ftso_ops_conv_window_get(e->node->attrs, w.dim[2], w.dim[3], out->shape);
     int64_t in_plane = window.in_h * window.in_w, out_plane = window.out_h * window.out_w;
     memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
-    for (int64_t n = 0; n < dy.dim[0]; n++)
-        for (int64_t i = 0; i < w.dim[1]; i++)
-            for (int64_t o = 0; o < w.dim[0]; o++) {
-                const double *kernel = e->inputs[1].data + (o * w.dim[1] + i) * w.dim[2] * w.dim[3];
-                for (int64_t kh = 0; kh < w.dim[2]; kh++)
-                    for (int64_t kw = 0; kw < w.dim[3]; kw++)
-                        ftso_ops_plane_scatter(&window, kh, kw, *kernel++,
-                                               e->inputs[0].data + (n * dy.dim[1] + o) * out_plane,
-                                               out->data + (n * w.dim[1] + i) * in_plane);
-            }
+    for (int64_t k = 0; k < w.dim[2] * w.dim[3]; k++) {
+        ftso_tap tap = ftso_ops_tap(&window, k / w.dim[3], k % w.dim[3]);
+        const double *kernel = e->inputs[1].data + k;
+        for (int64_t n = 0; n < dy.dim[0]; n++)
+            for (int64_t i = 0; i < w.dim[1]; i++)
+                for (int64_t o = 0; o < w.dim[0]; o++)
+                    ftso_ops_plane_scatter(&tap, kernel[(o * w.dim[1] + i) * w.dim[2] * w.dim[3]],
+                                           e->inputs[0].data + (n * dy.dim[1] + o) * out_plane,
+                                           out->data + (n * w.dim[1] + i) * in_plane);
+    }
 }
 
 /* Linear in both: with g the gradient of dx, dy's is conv(g, w) and w's is conv_dw(dy, g). */

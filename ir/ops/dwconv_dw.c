@@ -32,17 +32,16 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     ftso_shape dy = e->inputs[0].shape, x = e->inputs[1].shape, w = out->shape;
     ftso_window window = ftso_ops_conv_window_get(e->node->attrs, w.dim[2], w.dim[3], x);
     int64_t in_plane = window.in_h * window.in_w, out_plane = window.out_h * window.out_w;
-    double *to = out->data;
-    for (int64_t c = 0; c < w.dim[0]; c++)
-        for (int64_t kh = 0; kh < w.dim[2]; kh++)
-            for (int64_t kw = 0; kw < w.dim[3]; kw++) {
-                double total = 0;
-                for (int64_t n = 0; n < dy.dim[0]; n++)
-                    total += ftso_ops_plane_dot(&window, kh, kw,
-                                                e->inputs[1].data + (n * w.dim[0] + c) * in_plane,
-                                                e->inputs[0].data + (n * w.dim[0] + c) * out_plane);
-                *to++ = total;
-            }
+    for (int64_t k = 0; k < w.dim[2] * w.dim[3]; k++) {
+        ftso_tap tap = ftso_ops_tap(&window, k / w.dim[3], k % w.dim[3]);
+        for (int64_t c = 0; c < w.dim[0]; c++) {
+            double total = 0;
+            for (int64_t n = 0; n < dy.dim[0]; n++)
+                total += ftso_ops_plane_dot(&tap, e->inputs[1].data + (n * w.dim[0] + c) * in_plane,
+                                            e->inputs[0].data + (n * w.dim[0] + c) * out_plane);
+            out->data[c * w.dim[2] * w.dim[3] + k] = total;
+        }
+    }
 }
 
 /* Linear in both: with g the gradient of dw, dy's is dwconv(x, g) and x's is dwconv_dx(dy, g). */

@@ -34,13 +34,12 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     ftso_window window = ftso_ops_conv_window_get(e->node->attrs, w.dim[2], w.dim[3], out->shape);
     int64_t in_plane = window.in_h * window.in_w, out_plane = window.out_h * window.out_w;
     memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
-    for (int64_t plane = 0; plane < dy.dim[0] * dy.dim[1]; plane++) {
-        const double *kernel = e->inputs[1].data + plane % dy.dim[1] * w.dim[2] * w.dim[3];
-        for (int64_t kh = 0; kh < w.dim[2]; kh++)
-            for (int64_t kw = 0; kw < w.dim[3]; kw++)
-                ftso_ops_plane_scatter(&window, kh, kw, *kernel++,
-                                       e->inputs[0].data + plane * out_plane,
-                                       out->data + plane * in_plane);
+    for (int64_t k = 0; k < w.dim[2] * w.dim[3]; k++) {
+        ftso_tap tap = ftso_ops_tap(&window, k / w.dim[3], k % w.dim[3]);
+        for (int64_t plane = 0; plane < dy.dim[0] * dy.dim[1]; plane++)
+            ftso_ops_plane_scatter(
+                &tap, e->inputs[1].data[plane % dy.dim[1] * w.dim[2] * w.dim[3] + k],
+                e->inputs[0].data + plane * out_plane, out->data + plane * in_plane);
     }
 }
 

@@ -11,10 +11,11 @@
 /* One record per primitive, each in the file of its name; ops.c lists them. */
 #define FTSO_PRIMITIVE_LIST(X)                                                                     \
     X(input)                                                                                       \
-    X(state) X(constant) X(mean_scale) X(view) X(pack) X(add) X(sub) X(mul) X(div) X(min) X(max)   \
-        X(scale) X(sqrt) X(rsqrt) X(relu) X(relu_mask) X(channel_mul) X(channel_add) X(concat)     \
-            X(slice) X(embed) X(shuffle) X(zero) X(sample_mul) X(element) X(stack) X(softmax)      \
-                X(sum) X(fill) X(vector_dot) X(conv) X(conv_dx) X(conv_dw) X(dwconv) X(dwconv_dx)  \
+    X(state)                                                                                       \
+    X(constant) X(mean_scale) X(view) X(pack) X(add) X(sub) X(mul) X(div) X(min) X(max) X(scale)   \
+        X(sqrt) X(rsqrt) X(relu) X(relu_mask) X(channel_mul) X(channel_add) X(concat) X(slice)     \
+            X(embed) X(shuffle) X(zero) X(sample_mul) X(element) X(stack) X(softmax) X(sum)        \
+                X(fill) X(vector_dot) X(conv) X(conv_dx) X(conv_dw) X(dwconv) X(dwconv_dx)         \
                     X(dwconv_dw) X(max_pool) X(max_pool_dx) X(avg_pool) X(avg_pool_dx) X(shift)    \
                         X(global_avg_pool) X(spread) X(channel_sum) X(channel_dot) X(dot)          \
                             X(batch_norm) X(cross_entropy) X(cross_entropy_dx)
@@ -121,15 +122,20 @@ ftso_window ftso_ops_pool_window_get(const ftso_attr_value *attrs, ftso_shape in
 /* Outputs [lo, hi) whose tap at `offset` (= k * dilation - pad) is inside [0, in). */
 void ftso_ops_tap_range(int64_t offset, int64_t stride, int64_t in, int64_t out, int64_t *out_lo,
                         int64_t *out_hi);
-/* out += weight * (in as tap (kh, kw) sees it). */
-void ftso_ops_plane_gather(const ftso_window *w, int64_t kh, int64_t kw, double weight,
-                           const double *in, double *out);
-/* The transpose: in += weight * out at the pixels that tap (kh, kw) reads. */
-void ftso_ops_plane_scatter(const ftso_window *w, int64_t kh, int64_t kw, double weight,
-                            const double *out, double *in);
-/* Inner product of `out` with `in` as tap (kh, kw) sees it. */
-double ftso_ops_plane_dot(const ftso_window *w, int64_t kh, int64_t kw, const double *in,
-                          const double *out);
+/* What one tap does on a plane: the rectangle of outputs that it serves, and where in the input its first pixel lies. */
+typedef struct ftso_tap {
+    int64_t row_lo, row_hi, column_lo, columns;
+    int64_t first,
+        row_step; /* input index for (row_lo, column_lo); from one output row to the next */
+    int64_t stride, out_w;
+} ftso_tap;
+ftso_tap ftso_ops_tap(const ftso_window *w, int64_t kh, int64_t kw);
+/* out += weight * (in as the tap sees it). */
+void ftso_ops_plane_gather(const ftso_tap *tap, double weight, const double *in, double *out);
+/* The transpose: in += weight * out at the pixels that the tap reads. */
+void ftso_ops_plane_scatter(const ftso_tap *tap, double weight, const double *out, double *in);
+/* Inner product of `out` with `in` as the tap sees it. */
+double ftso_ops_plane_dot(const ftso_tap *tap, const double *in, const double *out);
 /* Number of taps inside the image for each output pixel. */
 void ftso_ops_plane_taps(const ftso_window *w, double *counts);
 /* The tap of the largest pixel, first in row order on a tie; kh * kernel_w + kw. */

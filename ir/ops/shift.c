@@ -28,9 +28,10 @@ static void eval(const ftso_eval *e, ftso_tensor *out)
     int64_t dh = e->node->attrs[0].i, dw = e->node->attrs[1].i, height = out->shape.dim[2],
             width = out->shape.dim[3];
     ftso_window w = {1, 1, 1, 1, -dh, dh, -dw, dw, height, width, height, width};
+    ftso_tap tap = ftso_ops_tap(&w, 0, 0);
     memset(out->data, 0, (size_t)ftso_shape_count(out->shape) * sizeof *out->data);
     for (int64_t plane = 0; plane < out->shape.dim[0] * out->shape.dim[1]; plane++)
-        ftso_ops_plane_gather(&w, 0, 0, 1, e->inputs[0].data + plane * height * width,
+        ftso_ops_plane_gather(&tap, 1, e->inputs[0].data + plane * height * width,
                               out->data + plane * height * width);
 }
 

@@ -112,17 +112,10 @@ void ftso_ops_tap_range(int64_t offset, int64_t stride, int64_t in, int64_t out,
     if (*out_hi < *out_lo) *out_hi = *out_lo;
 }
 
-/* The rectangle of outputs that one tap serves, and where in the input its first pixel lies. */
-typedef struct tap {
-    int64_t row_lo, row_hi, column_lo, columns;
-    int64_t first,
-        row_step; /* input index for (row_lo, column_lo); from one output row to the next */
-} tap;
-
-static tap tap_make(const ftso_window *w, int64_t kh, int64_t kw)
+ftso_tap ftso_ops_tap(const ftso_window *w, int64_t kh, int64_t kw)
 {
     int64_t dh = kh * w->dilation - w->top, dw = kw * w->dilation - w->left, column_hi;
-    tap t;
+    ftso_tap t = {.stride = w->stride, .out_w = w->out_w};
     ftso_ops_tap_range(dh, w->stride, w->in_h, w->out_h, &t.row_lo, &t.row_hi);
     ftso_ops_tap_range(dw, w->stride, w->in_w, w->out_w, &t.column_lo, &column_hi);
     t.columns = column_hi - t.column_lo;
@@ -137,49 +130,43 @@ static tap tap_make(const ftso_window *w, int64_t kh, int64_t kw)
     return t;
 }
 
-void ftso_ops_plane_gather(const ftso_window *w, int64_t kh, int64_t kw, double weight,
-                           const double *in, double *out)
+void ftso_ops_plane_gather(const ftso_tap *tap, double weight, const double *in, double *out)
 {
-    tap t = tap_make(w, kh, kw);
-    int64_t s = w->stride;
-    for (int64_t row = t.row_lo; row < t.row_hi; row++) {
-        const double *restrict from = in + t.first + (row - t.row_lo) * t.row_step;
-        double *restrict to = out + row * w->out_w + t.column_lo;
+    int64_t s = tap->stride, columns = tap->columns;
+    for (int64_t row = tap->row_lo; row < tap->row_hi; row++) {
+        const double *restrict from = in + tap->first + (row - tap->row_lo) * tap->row_step;
+        double *restrict to = out + row * tap->out_w + tap->column_lo;
         if (s == 1)
-            for (int64_t i = 0; i < t.columns; i++) to[i] += weight * from[i];
+            for (int64_t i = 0; i < columns; i++) to[i] += weight * from[i];
         else
-            for (int64_t i = 0; i < t.columns; i++) to[i] += weight * from[i * s];
+            for (int64_t i = 0; i < columns; i++) to[i] += weight * from[i * s];
     }
 }
 
-void ftso_ops_plane_scatter(const ftso_window *w, int64_t kh, int64_t kw, double weight,
-                            const double *out, double *in)
+void ftso_ops_plane_scatter(const ftso_tap *tap, double weight, const double *out, double *in)
 {
-    tap t = tap_make(w, kh, kw);
-    int64_t s = w->stride;
-    for (int64_t row = t.row_lo; row < t.row_hi; row++) {
-        double *restrict to = in + t.first + (row - t.row_lo) * t.row_step;
-        const double *restrict from = out + row * w->out_w + t.column_lo;
+    int64_t s = tap->stride, columns = tap->columns;
+    for (int64_t row = tap->row_lo; row < tap->row_hi; row++) {
+        double *restrict to = in + tap->first + (row - tap->row_lo) * tap->row_step;
+        const double *restrict from = out + row * tap->out_w + tap->column_lo;
         if (s == 1)
-            for (int64_t i = 0; i < t.columns; i++) to[i] += weight * from[i];
+            for (int64_t i = 0; i < columns; i++) to[i] += weight * from[i];
         else
-            for (int64_t i = 0; i < t.columns; i++) to[i * s] += weight * from[i];
+            for (int64_t i = 0; i < columns; i++) to[i * s] += weight * from[i];
     }
 }
 
-double ftso_ops_plane_dot(const ftso_window *w, int64_t kh, int64_t kw, const double *in,
-                          const double *out)
+double ftso_ops_plane_dot(const ftso_tap *tap, const double *in, const double *out)
 {
-    tap t = tap_make(w, kh, kw);
-    int64_t s = w->stride;
+    int64_t s = tap->stride;
     double sum = 0;
-    for (int64_t row = t.row_lo; row < t.row_hi; row++) {
-        const double *a = in + t.first + (row - t.row_lo) * t.row_step;
-        const double *b = out + row * w->out_w + t.column_lo;
+    for (int64_t row = tap->row_lo; row < tap->row_hi; row++) {
+        const double *a = in + tap->first + (row - tap->row_lo) * tap->row_step;
+        const double *b = out + row * tap->out_w + tap->column_lo;
         if (s == 1)
-            sum += ftso_ops_dot(a, b, t.columns);
+            sum += ftso_ops_dot(a, b, tap->columns);
         else
-            for (int64_t i = 0; i < t.columns; i++) sum += a[i * s] * b[i];
+            for (int64_t i = 0; i < tap->columns; i++) sum += a[i * s] * b[i];
     }
     return sum;
 }
