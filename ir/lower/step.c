@@ -2,8 +2,9 @@
  * One optimiser step as graph nodes: gradient, clipping, SGD or Adam, state outputs.
  *
  * In: a network with a loss, an optimiser. Out: nodes on the flat vector `weights` or `arch`; inputs and states named
- * after it. Must hold: the formulas of PyTorch's SGD and Adam (decay added to the gradient; eps after the bias
- * correction). A moment starts at zero, which makes SGD's first buffer the gradient itself.
+ * after it. Must hold: the formulas of PyTorch's SGD and Adam (decay added to the gradient; eps after the bias correction);
+ * nodes in an order that no compiler chooses: one appending call at most among the arguments of a call. A moment starts
+ * at zero, which makes SGD's first buffer the gradient itself.
  */
 #include "ir/ir.h"
 
@@ -55,7 +56,8 @@ static void keep(const step *s, const char *suffix, ftso_value value, ftso_value
 static ftso_value clip(const step *s, ftso_value g, double limit)
 {
     ftso_value square = ftso_graph_binary(s->graph, "vector_dot", g, g);
-    ftso_value norm = plus(s, ftso_graph_unary(s->graph, "sqrt", square), number(s, 1e-6));
+    ftso_value root = ftso_graph_unary(s->graph, "sqrt", square);
+    ftso_value norm = plus(s, root, number(s, 1e-6));
     ftso_value ratio = ftso_graph_binary(s->graph, "div", number(s, limit), norm);
     return times(s, g, ftso_graph_binary(s->graph, "min", ratio, number(s, 1)));
 }
@@ -75,10 +77,10 @@ static ftso_value adam(const step *s, const ftso_optimizer *optimizer, ftso_valu
 {
     ftso_value m = moment(s, "m"), v = moment(s, "v");
     ftso_value square = ftso_graph_binary(s->graph, "mul", g, g);
-    ftso_value new_m = plus(s, times(s, m, number(s, optimizer->beta1)),
-                            times(s, g, number(s, 1 - optimizer->beta1)));
-    ftso_value new_v = plus(s, times(s, v, number(s, optimizer->beta2)),
-                            times(s, square, number(s, 1 - optimizer->beta2)));
+    ftso_value old_part = times(s, m, number(s, optimizer->beta1));
+    ftso_value new_m = plus(s, old_part, times(s, g, number(s, 1 - optimizer->beta1)));
+    old_part = times(s, v, number(s, optimizer->beta2));
+    ftso_value new_v = plus(s, old_part, times(s, square, number(s, 1 - optimizer->beta2)));
     keep(s, "m", new_m, m);
     keep(s, "v", new_v, v);
     ftso_value root = ftso_graph_unary(s->graph, "sqrt", times(s, new_v, scalar_input(s, "adam2")));
