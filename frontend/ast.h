@@ -126,7 +126,6 @@ typedef struct ftso_parse {
     ftso_parse_start start;
     bool started;           /* the start token has been given */
     bool stopped;           /* nesting too deep: nothing more is read */
-    ftso_span previous;     /* the last token */
     uint32_t offset;        /* bytes read */
     unsigned nesting;       /* open brackets */
     ftso_ast_items *result; /* of FTSO_PARSE_FILE */

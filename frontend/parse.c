@@ -21,6 +21,8 @@ static const char *excerpt(ftso_parse *parse, ftso_span span)
 {
     size_t length = span.end - span.begin;
     const char *text = parse->file->text + span.begin;
+    if ((unsigned char)*text < ' ' || *text == 0x7f)
+        return ftso_format(parse->arena, "the byte 0x%02x", (unsigned)*text);
     if (length <= 32) return ftso_format(parse->arena, "`%.*s`", (int)length, text);
     for (length = 28; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;) length--;
     return ftso_format(parse->arena, "`%.*s…`", (int)length, text);
@@ -55,7 +57,8 @@ static const char *expected_list(ftso_parse *parse, const ftso_parse_expected *e
     if (expected->value) kept[count++] = "a value";
     for (size_t i = 0; i < expected->count && count < FTSO_COUNT(kept); i++) {
         const char *name = expected->names[i];
-        if (is_operator(name) || (expected->value && (begins_value(name) || !strcmp(name, "`|`"))))
+        if (is_operator(name) || (!strcmp(name, "`(`") && expected->count > 1) ||
+            (expected->value && (begins_value(name) || !strcmp(name, "`|`"))))
             continue;
         bool plain = name[0] != '`' && strcmp(name, "end of file") != 0;
         kept[count++] = plain ? ftso_format(parse->arena, "a %s", name) : name;
@@ -72,9 +75,9 @@ static const char *expected_list(ftso_parse *parse, const ftso_parse_expected *e
     return list;
 }
 
-static bool on_new_line(ftso_parse *parse, ftso_span next)
+static bool on_new_line(ftso_parse *parse, uint32_t from, ftso_span next)
 {
-    for (uint32_t i = parse->previous.end; i < next.begin; i++) {
+    for (uint32_t i = from; i < next.begin; i++) {
         if (parse->file->text[i] == '\n') return true;
     }
     return false;
@@ -84,14 +87,13 @@ void ftso_parse_syntax_error(ftso_parse *parse, const ftso_parse_expected *expec
 {
     if (parse->stopped) return;
     const char *list = expected_list(parse, expected);
-    ftso_span before = parse->previous;
+    ftso_span before = expected->where;
     /* The lexer has already moved on to the token that does not fit; the end of the one before it is where text is missing. */
     uint32_t end = expected->where.begin;
     while (end > 0 && strchr(" \t\r\n\f\v", parse->file->text[end - 1])) end--;
     before.end = end;
     before.begin = end > 0 ? end - 1 : 0;
-    parse->previous = before;
-    if (expected->semicolon && (expected->at_end || on_new_line(parse, expected->where))) {
+    if (expected->semicolon && (expected->at_end || on_new_line(parse, end, expected->where))) {
         ftso_diag_entry *entry =
             ftso_diag_error(parse->diag, "E0001", before, "`;` is missing after this");
         entry->help = "a statement ends with `;`";
@@ -105,7 +107,7 @@ void ftso_parse_syntax_error(ftso_parse *parse, const ftso_parse_expected *expec
     const char *found = excerpt(parse, expected->where);
     ftso_diag_entry *entry = ftso_diag_error(parse->diag, "E0001", expected->where,
                                              "expected %s, found %s", list, found);
-    entry->label = ftso_format(parse->arena, "expected %s", list);
+    if (!strcmp(found, "`=`")) entry->help = "a comparison is written `==`";
 }
 
 void ftso_parse_too_deep(ftso_parse *parse, ftso_span where)

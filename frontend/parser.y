@@ -49,7 +49,7 @@ static void yyerror(const YYLTYPE *where, void *scanner, ftso_parse *parse, cons
 %token YYEOF 0 "end of file"
 
 %nterm <ftso_ast_items> items top
-%nterm <ftso_ast_item *> item head
+%nterm <ftso_ast_item *> item head name_and_params
 %nterm <ftso_ast_node *> value expr call args arg_list arg list branches tuple number
 %nterm <ftso_ast_node *> arch arch_node arch_edges arch_edge
 
@@ -65,13 +65,17 @@ static void yyerror(const YYLTYPE *where, void *scanner, ftso_parse *parse, cons
 %%
 
 start:
-    START_FILE top              { *parse->result = $top; }
+    START_FILE top
   | START_VALUE value YYEOF     { parse->value = $value; }
   ;
 
 top:
     %empty                      { $$ = (ftso_ast_items){0}; }
-  | top[list] item              { $$ = ftso_ast_items_add(parse, $list, $item); }
+  | top[list] item
+    {
+        $$ = ftso_ast_items_add(parse, $list, $item);
+        *parse->result = $$; /* kept even where the text ends in the middle of something */
+    }
   | top[list] RBRACE            { $$ = $list; ftso_parse_unmatched(parse, @RBRACE); }
   ;
 
@@ -109,32 +113,15 @@ item:
         yyerrok;
     }
   | error SEMICOLON             { $$ = NULL; yyerrok; }
+  | error LBRACE items RBRACE   { $$ = NULL; yyerrok; }
+  | error LBRACE items error RBRACE
+                                { $$ = NULL; yyerrok; }
   ;
 
 head:
-    NAME                        { $$ = ftso_ast_item_new(parse, $NAME, @$); }
-  | NAME LPAREN args RPAREN     { $$ = ftso_ast_item_new(parse, $NAME, @$); $$->params = ftso_parse_params($args, $NAME, @$); }
-  | NAME[word] NAME[name]
-    {
-        $$ = ftso_ast_item_new(parse, $word, @$);
-        $$->name = $name.text;
-        $$->name_span = $name.span;
-    }
-  | NAME[word] NAME[name] COLON NAME[base]
-    {
-        $$ = ftso_ast_item_new(parse, $word, @$);
-        $$->name = $name.text;
-        $$->name_span = $name.span;
-        $$->base = $base.text;
-        $$->base_span = $base.span;
-    }
-  | NAME[word] NAME[name] LPAREN args RPAREN
-    {
-        $$ = ftso_ast_item_new(parse, $word, @$);
-        $$->name = $name.text;
-        $$->name_span = $name.span;
-        $$->params = ftso_parse_params($args, $name, @$);
-    }
+    name_and_params
+  | name_and_params[inner] COLON NAME[base]
+                                { $$ = $inner; $$->base = $base.text; $$->base_span = $base.span; }
   | NAME STRING
     {
         $$ = ftso_ast_item_new(parse, $NAME, @$);
@@ -144,6 +131,24 @@ head:
     {
         $$ = ftso_ast_item_new(parse, $NAME, @$);
         $$->literal = ftso_ast_leaf(parse, FTSO_AST_NUMBER, $NUMBER);
+    }
+  ;
+
+name_and_params:
+    NAME                        { $$ = ftso_ast_item_new(parse, $NAME, @$); }
+  | NAME LPAREN args RPAREN     { $$ = ftso_ast_item_new(parse, $NAME, @$); $$->params = ftso_parse_params($args, $NAME, @$); }
+  | NAME[word] NAME[name]
+    {
+        $$ = ftso_ast_item_new(parse, $word, @$);
+        $$->name = $name.text;
+        $$->name_span = $name.span;
+    }
+  | NAME[word] NAME[name] LPAREN args RPAREN
+    {
+        $$ = ftso_ast_item_new(parse, $word, @$);
+        $$->name = $name.text;
+        $$->name_span = $name.span;
+        $$->params = ftso_parse_params($args, $name, @$);
     }
   ;
 

@@ -89,6 +89,15 @@ const char *ftso_sema_nearest(ftso_sema *sema, const char *name, const char *con
     return nearest ? ftso_format(sema->arena, "did you mean `%s`?", nearest) : otherwise;
 }
 
+bool ftso_sema_first_time(ftso_sema *sema, const char *name)
+{
+    if (sema->diag->error_count > 2 * FTSO_DIAG_MAX_ERRORS) return true; /* not shown any more */
+    for (size_t i = 0; i < sema->unknown_count; i++)
+        if (!strcmp(sema->unknown[i], name)) return false;
+    FTSO_PUSH(sema->arena, sema->unknown, sema->unknown_count, sema->unknown_capacity, name);
+    return true;
+}
+
 ftso_symbol *ftso_sema_refer(ftso_sema *sema, ftso_symbol_kind kind, const char *name,
                              ftso_span span)
 {
@@ -103,12 +112,15 @@ ftso_symbol *ftso_sema_refer(ftso_sema *sema, ftso_symbol_kind kind, const char 
     for (size_t i = 0; i < sema->symbol_count; i++) {
         if (sema->symbols[i]->kind == kind) names[count++] = sema->symbols[i]->name;
     }
+    if (!ftso_sema_first_time(sema, name)) return NULL;
     const char *kind_name = ftso_symbol_kind_name(kind);
     ftso_diag_entry *entry =
         ftso_diag_error(sema->diag, "E0205", span, "there is no %s `%s`", kind_name, name);
-    entry->help = ftso_sema_nearest(
-        sema, name, names, count,
-        ftso_format(sema->arena, "declare it, or include the file that declares it"));
+    entry->help = ftso_sema_nearest(sema, name, names, count,
+                                    "declare it, or include the file that declares it");
+    if (kind == FTSO_SYMBOL_OPSET && ftso_sema_find(sema, FTSO_SYMBOL_OP, name))
+        entry->help = ftso_format(sema->arena, "`%s` is an operator; a set of it alone is `{ %s }`",
+                                  name, name);
     return NULL;
 }
 

@@ -51,7 +51,8 @@ static bool read_edge_lists(ftso_sema *sema, const ftso_ast_node *value, ftso_ce
         for (size_t i = 0; i < list->child_count; i++) {
             int64_t from;
             const ftso_ast_node *state = list->children[i];
-            if (!ftso_sema_whole(sema, state, "a state", 0, MAX_INPUTS + MAX_NODES, &from)) {
+            if (!ftso_sema_whole(sema, state, "a state", 0,
+                                 cell->input_count + cell->node_count - 1, &from)) {
                 ok = false;
             } else if (from >= self) {
                 ftso_diag_error(sema->diag, "E0602", state->span,
@@ -219,6 +220,21 @@ static const ftso_ast_item *find_cell(const ftso_block *space, const char *name)
     return NULL;
 }
 
+static const char *nearest_cell(ftso_sema *sema, const ftso_block *space, const char *name)
+{
+    size_t count = 0;
+    for (const ftso_block *level = space; level; level = level->base) count += level->items->count;
+    const char **names = FTSO_ARRAY(sema->arena, const char *, count);
+    count = 0;
+    for (; space; space = space->base) {
+        for (size_t i = 0; i < space->items->count; i++) {
+            const ftso_ast_item *item = space->items->items[i];
+            if (!strcmp(item->word, "cell") && item->name) names[count++] = item->name;
+        }
+    }
+    return ftso_sema_nearest(sema, name, names, count, "declare it with `cell`");
+}
+
 /* All blocks that `cell NAME` is made of: its own in this space and the inherited ones, then those of the cell it is based on. */
 static bool collect_blocks(ftso_sema *sema, const ftso_block *space, const char *name, int depth,
                            ftso_block **first, ftso_block **last)
@@ -255,7 +271,7 @@ static bool collect_blocks(ftso_sema *sema, const ftso_block *space, const char 
     }
     if (!find_cell(space, base)) {
         ftso_diag_error(sema->diag, "E0205", base_span, "there is no cell `%s` in this space", base)
-            ->help = "declare it with `cell`";
+            ->help = nearest_cell(sema, space, base);
         return false;
     }
     return collect_blocks(sema, space, base, depth + 1, first, last);

@@ -14,7 +14,8 @@ static bool add_edge(ftso_sema *sema, const char *name, ftso_span name_span,
     int self = decl->input_count + node;
     int64_t from;
     const ftso_operator *op = ftso_sema_edge_operator(sema, name, name_span);
-    if (!ftso_sema_whole(sema, from_node, "the state that an edge reads", 0, 1000, &from))
+    if (!ftso_sema_whole(sema, from_node, "the state that an edge reads", 0,
+                         decl->input_count + decl->node_count - 1, &from))
         return false;
     if (from >= self) {
         ftso_diag_error(sema->diag, "E0703", from_node->span, "node %d cannot read state %lld",
@@ -106,8 +107,8 @@ static bool read_pairs(ftso_sema *sema, const ftso_ast_node *list, ftso_cell *ce
     size_t wanted = (size_t)(decl->keep * decl->node_count);
     if (list->child_count != wanted) {
         ftso_diag_error(sema->diag, "E0702", list->span,
-                        "%zu pairs do not fill the %d nodes of cell `%s`", list->child_count,
-                        decl->node_count, decl->name)
+                        "%zu pair%s cannot fill the %d nodes of cell `%s`", list->child_count,
+                        list->child_count == 1 ? "" : "s", decl->node_count, decl->name)
             ->help = ftso_format(sema->arena, "it takes %zu: %d for each node", wanted, decl->keep);
         return false;
     }
@@ -217,8 +218,8 @@ static bool read_arch(ftso_sema *sema, const ftso_ast_node *arch, ftso_genotype 
     const ftso_cell_decl *decl = cell->decl;
     if (arch->child_count != (size_t)decl->node_count) {
         ftso_diag_error(sema->diag, "E0702", arch->span,
-                        "%zu parts do not fill the %d nodes of cell `%s`", arch->child_count,
-                        decl->node_count, decl->name)
+                        "%zu part%s cannot fill the %d nodes of cell `%s`", arch->child_count,
+                        arch->child_count == 1 ? "" : "s", decl->node_count, decl->name)
             ->help = "there is one part `|op~0|…|` for each node, joined by `+`";
         return false;
     }
@@ -229,8 +230,9 @@ static bool read_arch(ftso_sema *sema, const ftso_ast_node *arch, ftso_genotype 
     for (int node = 0; node < decl->node_count; node++) {
         const ftso_ast_node *part = arch->children[node];
         if (decl->keep && part->child_count != (size_t)decl->keep) {
-            ftso_diag_error(sema->diag, "E0702", part->span, "node %d keeps %d edges, not %zu",
-                            decl->input_count + node, decl->keep, part->child_count)
+            ftso_diag_error(sema->diag, "E0702", part->span,
+                            "node %d has %zu edges, and its cell keeps %d",
+                            decl->input_count + node, part->child_count, decl->keep)
                 ->help = "see `keep` of its cell";
             ok = false;
         }

@@ -61,11 +61,15 @@ typedef struct ftso_sema {
     size_t symbol_count, symbol_capacity;
     ftso_symbol **table; /* hashed by kind and name */
     size_t table_size;
+    const char **unknown; /* names that were told to be unknown */
+    size_t unknown_count, unknown_capacity;
 } ftso_sema;
 
 /* ---------------------------------------------------------------- sema.c */
 
 ftso_symbol *ftso_sema_find(const ftso_sema *sema, ftso_symbol_kind kind, const char *name);
+/* True where nothing was said about this unknown name yet: each is told once. */
+bool ftso_sema_first_time(ftso_sema *sema, const char *name);
 /* False where the name is taken. The table must have been made large enough. */
 bool ftso_sema_insert(ftso_sema *sema, ftso_symbol *symbol);
 /* The record of that name, or NULL and an error with the nearest name. */
@@ -153,6 +157,8 @@ bool ftso_sema_fraction(ftso_sema *sema, const ftso_ast_node *node, const char *
 /* "string expected, a list found". */
 void ftso_sema_wrong_type(ftso_sema *sema, const ftso_ast_node *node, const char *what,
                           const char *expected);
+/* A number for a message: whole ones without an exponent. */
+const char *ftso_sema_show(ftso_sema *sema, double value);
 /* One of the words, or -1 after an error. */
 int ftso_sema_word(ftso_sema *sema, const ftso_ast_node *node, const char *what,
                    const char *const *words, size_t count);

@@ -53,19 +53,16 @@ static bool in_range(ftso_sema *sema, const ftso_primitive *primitive, size_t in
 {
     const ftso_primitive_param *param = &primitive->params[index];
     if (arith->kind != FTSO_ARITH_NUMBER) return true;
-    char shown[32], low[32], high[32];
-    ftso_double_print(arith->value, shown);
-    ftso_double_print(param->lowest, low);
-    ftso_double_print(param->highest, high);
     bool whole = arith->den == 1;
     if (arith->value >= param->lowest && arith->value <= param->highest &&
         (whole || !param->integral))
         return true;
     ftso_diag_entry *entry =
         ftso_diag_error(sema->diag, "E0309", arith->span, "`%s` of `%s` cannot be %s", param->name,
-                        primitive->name, shown);
+                        primitive->name, ftso_sema_show(sema, arith->value));
     entry->label = ftso_format(sema->arena, "must be a %snumber between %s and %s",
-                               param->integral ? "whole " : "", low, high);
+                               param->integral ? "whole " : "", ftso_sema_show(sema, param->lowest),
+                               ftso_sema_show(sema, param->highest));
     return false;
 }
 
@@ -117,6 +114,7 @@ static void unknown_operator(ftso_sema *sema, const ftso_ast_node *node, const f
                         "`%s` is a number; an operator is wanted here", node->text);
         return;
     }
+    if (!ftso_sema_first_time(sema, node->text)) return;
     const char **known =
         FTSO_ARRAY(sema->arena, const char *, sema->symbol_count + primitive_count + 1);
     for (size_t i = 0; i < primitive_count; i++) known[count++] = primitives[i].name;

@@ -196,8 +196,9 @@ static bool read_per_channel(ftso_sema *sema, const ftso_ast_item *item, int64_t
         return false;
     }
     if ((int64_t)list->child_count != channels || channels > 4) {
-        ftso_diag_error(sema->diag, "E0806", list->span, "%s has %zu numbers for %lld channels",
-                        what, list->child_count, (long long)channels)
+        ftso_diag_error(sema->diag, "E0806", list->span, "%s has %zu number%s for %lld channel%s",
+                        what, list->child_count, list->child_count == 1 ? "" : "s",
+                        (long long)channels, channels == 1 ? "" : "s")
             ->help = "give one number per channel, at most 4";
         return false;
     }

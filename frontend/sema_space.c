@@ -308,12 +308,23 @@ static bool order_item(ftso_sema *sema, const ftso_space *space, const ftso_ast_
     return true;
 }
 
+/* The statement `word` of the very block that `order` stands in: inherited ones are overridden by it. */
+static const ftso_ast_item *find_beside(const ftso_block *block, const ftso_ast_item *order,
+                                        const char *word)
+{
+    for (; block; block = block->base) {
+        ftso_block own = {block->items, NULL, block->what, block->span};
+        if (ftso_block_find(&own, "order", NULL) == order) return ftso_block_find(&own, word, NULL);
+    }
+    return NULL;
+}
+
 static bool read_order(ftso_sema *sema, const ftso_space *space, const ftso_block *block,
                        const ftso_names *names, const ftso_ast_item *order, ftso_stack *stack)
 {
     static const char *const counted[] = {"normal", "reduce", "reductions", "widen"};
     for (size_t i = 0; i < FTSO_COUNT(counted); i++) {
-        const ftso_ast_item *item = ftso_block_find(block, counted[i], NULL);
+        const ftso_ast_item *item = find_beside(block, order, counted[i]);
         if (!item) continue;
         ftso_diag_error(sema->diag, "E0605", item->word_span, "`%s` has no effect beside `order`",
                         counted[i])
@@ -404,8 +415,8 @@ static bool read_mode(ftso_sema *sema, const ftso_block *block, ftso_mode mode, 
                 stack->layers * stack->reduce_num[k] / stack->reduce_den[k])
                 continue;
             ftso_diag_error(sema->diag, "E0605", item->value->span,
-                            "with %lld layers two reductions fall on the same cell",
-                            (long long)stack->layers)
+                            "with %lld layer%s two reductions fall on the same cell",
+                            (long long)stack->layers, stack->layers == 1 ? "" : "s")
                 ->help = "take more layers, or fewer reductions";
             return false;
         }
@@ -421,7 +432,13 @@ static bool read_stacks(ftso_sema *sema, const ftso_block *block, const ftso_nam
         ftso_block_get(sema, block, "stack", "stack { … }");
         return false;
     }
-    const ftso_ast_item *order = ftso_block_find(&in, "order", NULL);
+    /* A counted stack inside overrides an inherited order, and the other way round. */
+    const ftso_ast_item *order = NULL;
+    for (const ftso_block *level = &in; level && !order; level = level->base) {
+        ftso_block own = {level->items, NULL, level->what, level->span};
+        order = ftso_block_find(&own, "order", NULL);
+        if (ftso_block_find(&own, "normal", NULL)) break;
+    }
     ftso_stack stack = {.widen = 1};
     if (order ? !read_order(sema, space, &in, names, order, &stack)
               : !read_counted(sema, space, &in, &stack))
@@ -534,9 +551,9 @@ static bool read_cells(ftso_sema *sema, const ftso_block *block, const ftso_name
             const ftso_ast_item *item = levels[depth]->items->items[i];
             if (strcmp(item->word, "cell") != 0) continue;
             bool seen = false;
-            for (size_t k = 0; k < space->cell_count; k++)
+            for (size_t k = 0; item->used && k < space->cell_count; k++)
                 seen |= !strcmp(space->cells[k]->name, item->name);
-            if (!item->used) ok = false;
+            ok = ok && item->used;
             if (seen || !item->used) continue;
             const ftso_ast_item *innermost = ftso_block_find(block, "cell", item->name);
             ftso_cell_decl *cell =

@@ -20,9 +20,19 @@ void ftso_sema_wrong_type(ftso_sema *sema, const ftso_ast_node *node, const char
                           const char *expected)
 {
     if (node->kind == FTSO_AST_ERROR) return;
-    ftso_diag_entry *entry = ftso_diag_error(sema->diag, "E0301", node->span, "%s is %s, not %s",
-                                             what, expected, ftso_ast_describe(node));
-    entry->label = ftso_format(sema->arena, "expected %s", expected);
+    const char *found = ftso_ast_describe(node);
+    if (node->kind == FTSO_AST_LIST || node->kind == FTSO_AST_TUPLE)
+        found = ftso_format(sema->arena, "%s of %zu", found, node->child_count);
+    ftso_diag_error(sema->diag, "E0301", node->span, "%s should be %s, not %s", what, expected,
+                    found);
+}
+
+const char *ftso_sema_show(ftso_sema *sema, double value)
+{
+    char buffer[32];
+    if (fabs(value) < 1e15 && value == floor(value)) return ftso_format(sema->arena, "%.0f", value);
+    ftso_double_print(value, buffer);
+    return ftso_strdup(sema->arena, buffer);
 }
 
 /* ---------------------------------------------------------------- numbers */
@@ -180,6 +190,7 @@ static const ftso_arith *name_node(ftso_sema *sema, const ftso_ast_node *node,
         arith->span = node->span;
         return arith;
     }
+    if (!ftso_sema_first_time(sema, node->text)) return NULL;
     size_t count = sema->symbol_count + 2;
     for (const ftso_names *n = names; n; n = n->outer) count += n->count;
     const char **known = FTSO_ARRAY(sema->arena, const char *, count);
@@ -330,12 +341,9 @@ bool ftso_sema_constant(ftso_sema *sema, const ftso_ast_node *node, const char *
 static void out_of_range(ftso_sema *sema, const ftso_ast_node *node, const char *what, double value,
                          double lowest, double highest)
 {
-    char shown[32], low[32], high[32];
-    ftso_double_print(value, shown);
-    ftso_double_print(lowest, low);
-    ftso_double_print(highest, high);
-    ftso_diag_error(sema->diag, "E0304", node->span, "%s is %s", what, shown)->label =
-        ftso_format(sema->arena, "must lie between %s and %s", low, high);
+    ftso_diag_error(sema->diag, "E0304", node->span, "%s is %s", what, ftso_sema_show(sema, value))
+        ->label = ftso_format(sema->arena, "must lie between %s and %s",
+                              ftso_sema_show(sema, lowest), ftso_sema_show(sema, highest));
 }
 
 bool ftso_sema_real(ftso_sema *sema, const ftso_ast_node *node, const char *what, double lowest,
@@ -354,8 +362,7 @@ bool ftso_sema_real(ftso_sema *sema, const ftso_ast_node *node, const char *what
 static bool whole(ftso_sema *sema, const ftso_ast_node *node, const char *what, ftso_number number)
 {
     if (number.den == 1) return true;
-    char shown[32];
-    ftso_double_print(number.value, shown);
+    const char *shown = ftso_sema_show(sema, number.value);
     ftso_diag_error(sema->diag, "E0306", node->span, "%s is %s", what, shown)->label =
         "must be a whole number";
     return false;
