@@ -121,6 +121,16 @@ ftso_value ftso_fold(ftso_folder *folder, const ftso_op *op, const ftso_value *i
     return value;
 }
 
+ftso_value ftso_fold_find(ftso_folder *folder, const ftso_op *op, const ftso_value *inputs,
+                          size_t input_count)
+{
+    ftso_node node = {.op = op, .input_count = (uint32_t)input_count};
+    node.inputs = FTSO_ARRAY(&folder->scratch, ftso_value, input_count);
+    memcpy(node.inputs, inputs, input_count * sizeof *inputs);
+    for (int i = 0; i < op->attr_count; i++) node.attrs[i] = op->attrs[i].fallback;
+    return folder->slots[find_slot(folder, &node)];
+}
+
 /* ---------------------------------------------------------------- short forms */
 
 ftso_value ftso_fold_named(ftso_folder *folder, const char *op_name, const ftso_value *inputs,

@@ -21,6 +21,9 @@ void ftso_folder_deinit(ftso_folder *folder);
 /* The value of such a node: an equal one that is there already, what a rule makes of it, or a new node. */
 ftso_value ftso_fold(ftso_folder *folder, const ftso_op *op, const ftso_value *inputs,
                      size_t input_count, const ftso_attr_value *attrs);
+/* The value of such a node (attributes at their fallback) if the graph has it, else FTSO_NO_VALUE. */
+ftso_value ftso_fold_find(ftso_folder *folder, const ftso_op *op, const ftso_value *inputs,
+                          size_t input_count);
 /* Short forms. `attrs` in the order of op->attrs, all of them, or NULL where there are none. */
 ftso_value ftso_fold_named(ftso_folder *folder, const char *op_name, const ftso_value *inputs,
                            size_t input_count, const ftso_attr_value *attrs);
