@@ -40,7 +40,8 @@ void ftso_shape_print(ftso_shape shape, ftso_text *out);
 
 /* ---------------------------------------------------------------- graph */
 
-typedef uint32_t ftso_value; /* number of the node that makes it: every node makes exactly one value */
+/* The number of the node that makes it: every node makes exactly one value. */
+typedef uint32_t ftso_value;
 #define FTSO_NO_VALUE UINT32_MAX
 
 enum { FTSO_MAX_ATTRS = 8 };
@@ -64,8 +65,8 @@ typedef struct ftso_op ftso_op;
 
 /* Where a node comes from: for messages, for `#line`, for per-operator tables. All may be empty. */
 typedef struct ftso_origin {
-    ftso_span span;     /* the place in the space file */
-    const char *path;   /* "cells.3.edge.2-0", stable; weights take their names from it */
+    ftso_span span;   /* the place in the space file */
+    const char *path; /* "cells.3.edge.2-0", stable; weights take their names from it */
 } ftso_origin;
 
 typedef struct ftso_node {
@@ -102,12 +103,13 @@ void ftso_graph_init(ftso_graph *graph, ftso_arena *arena, const struct ftso_op_
  * The shape comes from the operator's shape rule; a rule that refuses is a bug of the caller (asserts): user-facing code
  * asks ftso_op_shape first.
  */
-ftso_value ftso_graph_add(ftso_graph *graph, const char *op_name, const ftso_value *inputs, size_t input_count,
-                          const ftso_attr_value *attrs, size_t attr_count);
+ftso_value ftso_graph_add(ftso_graph *graph, const char *op_name, const ftso_value *inputs,
+                          size_t input_count, const ftso_attr_value *attrs, size_t attr_count);
 /* Leaves with a shape of their own: `input` (given at each run), `state` (kept between runs). Names are unique. */
 ftso_value ftso_graph_input(ftso_graph *graph, const char *name, ftso_shape shape);
 ftso_value ftso_graph_state(ftso_graph *graph, const char *name, ftso_shape shape);
-ftso_value ftso_graph_constant(ftso_graph *graph, ftso_shape shape, double value); /* every element the same */
+/* The same number in every element. */
+ftso_value ftso_graph_constant(ftso_graph *graph, ftso_shape shape, double value);
 void ftso_graph_output(ftso_graph *graph, const char *name, ftso_value value, ftso_value state);
 const ftso_node *ftso_graph_node(const ftso_graph *graph, ftso_value value);
 ftso_shape ftso_graph_shape(const ftso_graph *graph, ftso_value value);
@@ -121,7 +123,8 @@ ftso_value ftso_graph_find(const ftso_graph *graph, const char *name);
 #define FTSO_R(value) ((ftso_attr_value){.r = (value)})
 ftso_value ftso_graph_unary(ftso_graph *graph, const char *op_name, ftso_value a);
 ftso_value ftso_graph_binary(ftso_graph *graph, const char *op_name, ftso_value a, ftso_value b);
-ftso_value ftso_graph_sum(ftso_graph *graph, const ftso_value *terms, size_t count); /* one term: the term itself */
+/* One term: the term itself. */
+ftso_value ftso_graph_sum(ftso_graph *graph, const ftso_value *terms, size_t count);
 /* Elements [offset, offset + count of shape) of an unbatched value, under `shape`. */
 ftso_value ftso_graph_view(ftso_graph *graph, ftso_value base, int64_t offset, ftso_shape shape);
 /* x times a literal: scale(x, constant). */
@@ -131,8 +134,8 @@ ftso_value ftso_graph_times(ftso_graph *graph, ftso_value x, double factor);
  * subexpressions merge: mean = channel_sum(x) * mean_scale, var = channel_dot(x, x) * mean_scale - mean^2,
  * rstd = rsqrt(var; eps). Any out pointer may be NULL.
  */
-void ftso_graph_statistics(ftso_graph *graph, ftso_value x, double eps, ftso_value *out_mean, ftso_value *out_var,
-                           ftso_value *out_rstd);
+void ftso_graph_statistics(ftso_graph *graph, ftso_value x, double eps, ftso_value *out_mean,
+                           ftso_value *out_var, ftso_value *out_rstd);
 /* The smallest batch this graph runs: 2 where a batch norm sees one pixel per image, else 1. */
 int64_t ftso_graph_min_batch(const ftso_graph *graph);
 
@@ -152,29 +155,41 @@ ftso_status FTSO_MUST_USE ftso_graph_verify(const ftso_graph *graph);
  * Reverse mode: appends the gradient of scalar `loss` with respect to each of `wrt` and writes the values to out_gradients.
  * A `wrt` value that the loss does not depend on gets a constant of zeros. Gradients are ordinary nodes.
  */
-void ftso_graph_gradient(ftso_graph *graph, ftso_value loss, const ftso_value *wrt, size_t wrt_count,
-                         ftso_value *out_gradients);
+void ftso_graph_gradient(ftso_graph *graph, ftso_value loss, const ftso_value *wrt,
+                         size_t wrt_count, ftso_value *out_gradients);
 
 /* ---------------------------------------------------------------- primitive operators */
 
 /* How passes and emitters may treat an operator. */
 typedef enum ftso_op_class {
-    FTSO_CLASS_LEAF,        /* input, state, constant, mean_scale */
-    FTSO_CLASS_ALGEBRA,     /* scalars and vectors only (rank <= 1, not batched): small serial arithmetic */
-    FTSO_CLASS_POINTWISE,   /* output element (n,c,h,w) depends on the inputs at (n,·,h,w) alone; vectors and scalars broadcast.
-                               The same operator on rank <= 1 values counts as algebra (ftso_node_is_algebra). */
-    FTSO_CLASS_WINDOW,      /* a core: contraction, depthwise, pool: reads a window of pixels of one image */
-    FTSO_CLASS_REDUCTION,   /* [N,C,H,W] -> vector or scalar over batch and pixels, or a weight gradient */
-    FTSO_CLASS_IMAGE,       /* whole image -> one pixel or back, per image (global pool, its gradient, loss) */
-    FTSO_CLASS_ALIAS        /* the same numbers under another shape or place: view, pack */
+    /* input, state, constant, mean_scale */
+    FTSO_CLASS_LEAF,
+    /* scalars and vectors only (rank <= 1, not batched): small serial arithmetic */
+    FTSO_CLASS_ALGEBRA,
+    /* Output pixel (n, ., h, w) depends on the inputs at (n, ., h, w) alone; vectors and scalars broadcast.
+     * The same operator on rank <= 1 values counts as algebra (ftso_node_is_algebra). */
+    FTSO_CLASS_POINTWISE,
+    /* a core: contraction, depthwise, pool: reads a window of pixels of one image */
+    FTSO_CLASS_WINDOW,
+    /* [N, C, H, W] -> vector or scalar over batch and pixels, or a weight gradient */
+    FTSO_CLASS_REDUCTION,
+    /* whole image -> one pixel or back, per image (global pool, its gradient, loss) */
+    FTSO_CLASS_IMAGE,
+    /* the same numbers under another shape or place: view, pack */
+    FTSO_CLASS_ALIAS
 } ftso_op_class;
 
 typedef enum ftso_op_flags {
-    FTSO_OP_LINEAR = 1,      /* linear in its first input (and in all inputs, for add and concat) with the others fixed */
-    FTSO_OP_COMMUTES = 2,    /* inputs may be swapped */
-    FTSO_OP_KINKED = 4,      /* not differentiable everywhere: relu, max pooling */
-    FTSO_OP_INTERNAL = 8,    /* not nameable in the language: made by gradients and passes only */
-    FTSO_OP_SHAPED = 16      /* attributes `rank`, (`batched`,) `d0`..`d3` are the output's shape; printed as that alone */
+    /* linear in its first input (and in all inputs, for add and concat) with the others fixed */
+    FTSO_OP_LINEAR = 1,
+    /* inputs may be swapped */
+    FTSO_OP_COMMUTES = 2,
+    /* not differentiable everywhere: relu, max pooling, min, max */
+    FTSO_OP_KINKED = 4,
+    /* not nameable in the language: made by lowering, gradients and passes only */
+    FTSO_OP_INTERNAL = 8,
+    /* attributes `rank`, (`batched`,) `d0`..`d3` are the output's shape; printed as that alone */
+    FTSO_OP_SHAPED = 16
 } ftso_op_flags;
 
 /* Work of one node, for `count`, for bench and for cost models. `macs` are multiply-adds of contractions (conv, linear). */
@@ -198,13 +213,14 @@ typedef struct ftso_eval {
     const ftso_node *node;
     const ftso_tensor *inputs;
     int64_t batch; /* actual n */
-    int32_t *frozen; /* as many entries as the largest of output and inputs has elements (relu: 0/1; max_pool: tap), or NULL */
+    /* As many entries as the largest of output and inputs has elements (relu: 0/1; max_pool: tap), or NULL. */
+    int32_t *frozen;
     bool replay;
 } ftso_eval;
 
 struct ftso_op {
-    const char *name;    /* the field's word, as in the language and in printed graphs */
-    const char *doc;     /* one line: what comes out, in terms of what goes in */
+    const char *name;     /* the field's word, as in the language and in printed graphs */
+    const char *doc;      /* one line: what comes out, in terms of what goes in */
     const char *operands; /* their names in order, as doc uses them: "dy, w[O, I, kh, kw]" */
     ftso_op_class op_class;
     unsigned flags;
@@ -212,15 +228,18 @@ struct ftso_op {
     ftso_attr_spec attrs[FTSO_MAX_ATTRS];
     int attr_count;
     /* The output's shape, or false with a reason (a sentence for the user, e.g. "the side 7 is odd") in `why`. */
-    bool (*shape)(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs, ftso_shape *out, ftso_text *why);
-    ftso_cost (*cost)(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs, ftso_shape out);
+    bool (*shape)(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs,
+                  ftso_shape *out, ftso_text *why);
+    ftso_cost (*cost)(const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs,
+                      ftso_shape out);
     /* Plain loops, double accumulation: the oracle. Writes every element of `out` (shape set, data allocated). */
     void (*eval)(const ftso_eval *eval, ftso_tensor *out);
     /*
      * Appends d loss / d input[i] for every i with wanted[i], given `dy` = d loss / d output, writes values to out[i]
      * (FTSO_NO_VALUE: no gradient flows). NULL: not differentiable (labels, gradients of gradients that nobody needs).
      */
-    void (*gradient)(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted, ftso_value *out);
+    void (*gradient)(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,
+                     ftso_value *out);
     /*
      * For an operator whose output is a run of its one input's elements: where the run starts. Such operators have no
      * `gradient`: what flows back through all runs of one value is collected by one `pack` or `stack`.
@@ -230,7 +249,8 @@ struct ftso_op {
     int64_t (*min_batch)(const ftso_shape *inputs, const ftso_attr_value *attrs);
     /* Relative L2 distance (float32 kernel from double reference) that a right kernel stays within, on inputs of order one. */
     double tolerance;
-    const char *kernel_class; /* the row of the kernel table that lowers it, or NULL: folded away before regions form */
+    /* The row of the kernel table that lowers it, or NULL: folded away before regions form. */
+    const char *kernel_class;
 };
 
 typedef struct ftso_op_table {
@@ -242,8 +262,8 @@ typedef struct ftso_op_table {
 const ftso_op_table *ftso_primitives(void);
 const ftso_op *ftso_op_find(const ftso_op_table *table, const char *name);
 /* Arity, then the shape rule, then that the element count is below 2^40; false with a sentence in `why` (may be NULL). */
-bool ftso_op_shape(const ftso_op *op, const ftso_shape *inputs, size_t input_count, const ftso_attr_value *attrs,
-                   ftso_shape *out, ftso_text *why);
+bool ftso_op_shape(const ftso_op *op, const ftso_shape *inputs, size_t input_count,
+                   const ftso_attr_value *attrs, ftso_shape *out, ftso_text *why);
 /* Applications of shuffle(groups) after which `channels` are in place again; powers count modulo this. */
 int64_t ftso_shuffle_order(int64_t channels, int64_t groups);
 /* Work of one node of the graph. */
@@ -272,7 +292,8 @@ void ftso_interp_freeze(ftso_interp *interp, bool frozen);
 /* Rounds every node's result to float32, as a compiled program stores it (for error studies); default false. */
 void ftso_interp_round(ftso_interp *interp, bool to_float32);
 /* Sets a leaf's content; states keep theirs between runs and take the state outputs after each run. Batched leaves: `batch` images. */
-ftso_status FTSO_MUST_USE ftso_interp_bind(ftso_interp *interp, ftso_value leaf, const double *data, size_t count);
+ftso_status FTSO_MUST_USE ftso_interp_bind(ftso_interp *interp, ftso_value leaf, const double *data,
+                                           size_t count);
 /* Runs with `batch` images, 1 <= batch <= planned. All values stay readable until the next run. */
 ftso_status FTSO_MUST_USE ftso_interp_run(ftso_interp *interp, int64_t batch);
 const ftso_tensor *ftso_interp_get(const ftso_interp *interp, ftso_value value);
