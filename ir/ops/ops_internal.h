@@ -9,17 +9,17 @@
 #include "ir/ir.h"
 
 /* One record per primitive, each in the file of its name; ops.c lists them. */
+/* clang-format off */
 #define FTSO_PRIMITIVE_LIST(X)                                                                     \
-    X(input)                                                                                       \
-    X(state)                                                                                       \
-    X(constant)                                                                                    \
-    X(mean_scale) X(view) X(pack) X(add) X(sub) X(mul) X(div) X(min) X(max) X(scale) X(sqrt)       \
-        X(rsqrt) X(relu) X(relu_mask) X(channel_mul) X(channel_add) X(concat) X(slice) X(embed)    \
-            X(shuffle) X(zero) X(sample_mul) X(element) X(stack) X(softmax) X(sum) X(fill)         \
-                X(vector_dot) X(conv) X(conv_dx) X(conv_dw) X(dwconv) X(dwconv_dx) X(dwconv_dw)    \
-                    X(max_pool) X(max_pool_dx) X(avg_pool) X(avg_pool_dx) X(shift)                 \
-                        X(global_avg_pool) X(spread) X(channel_sum) X(channel_dot) X(dot)          \
-                            X(batch_norm) X(cross_entropy) X(cross_entropy_dx)
+    X(input) X(state) X(constant) X(mean_scale) X(view) X(pack)                                    \
+    X(add) X(sub) X(mul) X(div) X(min) X(max) X(scale) X(sqrt) X(rsqrt) X(relu) X(relu_mask)       \
+    X(channel_mul) X(channel_add) X(concat) X(slice) X(embed) X(shuffle) X(zero) X(sample_mul)     \
+    X(element) X(stack) X(softmax) X(sum) X(fill) X(vector_dot)                                    \
+    X(conv) X(conv_dx) X(conv_dw) X(dwconv) X(dwconv_dx) X(dwconv_dw)                              \
+    X(max_pool) X(max_pool_dx) X(avg_pool) X(avg_pool_dx) X(shift)                                 \
+    X(global_avg_pool) X(spread) X(channel_sum) X(channel_dot) X(dot)                              \
+    X(batch_norm) X(cross_entropy) X(cross_entropy_dx)
+/* clang-format on */
 
 #define FTSO_DECLARE_OP(name) extern const ftso_op ftso_op_##name;
 FTSO_PRIMITIVE_LIST(FTSO_DECLARE_OP)
