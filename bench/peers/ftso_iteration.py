@@ -5,6 +5,7 @@ With --serve the process stays, so that a caller can interleave it with other pr
 times one iteration and answers one line. Start it through bench/run, which pins it and sets the allocator.
 """
 import argparse
+import gzip
 import json
 import os
 import resource
@@ -18,6 +19,18 @@ import torch.nn.functional as F  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "oracle"))
 from networks import Supernet  # noqa: E402
+
+
+def read_idx(folder, count):
+    """The first images and labels of the training part, normalised; the rest of the file is read too, as a loader must."""
+    def content(name):
+        path = os.path.join(folder, name)
+        with (gzip.open(path + ".gz") if os.path.exists(path + ".gz") else open(path, "rb")) as file:
+            return bytearray(file.read())
+    pixels, labels = content("train-images-idx3-ubyte"), content("train-labels-idx1-ubyte")
+    side = int.from_bytes(pixels[8:12], "big")
+    images = torch.frombuffer(pixels, dtype=torch.uint8, offset=16).view(-1, 1, side, side)[:count]
+    return (images.float() / 255 - 0.286) / 0.353, torch.frombuffer(labels, dtype=torch.uint8, offset=8)[:count].long()
 
 
 def main():
@@ -37,6 +50,7 @@ def main():
     parser.add_argument("--warm", type=int, default=2, help="iterations before")
     parser.add_argument("--serve", action="store_true", help="one iteration for each line of stdin")
     parser.add_argument("--cell", action="store_true", help="one iteration, then the cell: seconds since the start")
+    parser.add_argument("--idx", metavar="FOLDER", help="images in IDX form instead of random numbers")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
@@ -45,11 +59,15 @@ def main():
                    options.ops.split(","))
     arch = (1e-3 * torch.randn(net.arch_size())).requires_grad_()
     shape = (options.batch, options.in_channels, options.side, options.side)
-    valid, train = torch.randn(shape), torch.randn(shape)
+    if options.idx:
+        images, numbers = read_idx(options.idx, 2 * options.batch)
+        (valid, train), labels = images.split(options.batch), numbers.split(options.batch)
+    else:
+        valid, train = torch.randn(shape), torch.randn(shape)
+        labels = [torch.randint(0, 10, (options.batch,)) for _ in range(2)]
     if options.channels_last:
         net = net.to(memory_format=torch.channels_last)
         valid, train = (t.to(memory_format=torch.channels_last) for t in (valid, train))
-    labels = [torch.randint(0, 10, (options.batch,)) for _ in range(2)]
     weights = list(net.parameters())
     sgd = torch.optim.SGD(weights, lr=0.1, momentum=0.9, weight_decay=3e-4, foreach=True)
     adam = torch.optim.Adam([arch], lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3)
