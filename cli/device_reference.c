@@ -151,7 +151,7 @@ static ftso_status find_state(reference_device *device, const char *name, int64_
 
 static ftso_status write_state(void *self, const char *name, const float *data, int64_t count)
 {
-    reference_state *state;
+    reference_state *state = NULL;
     FTSO_TRY(find_state(self, name, count, &state));
     for (int64_t i = 0; i < count; i++) state->data[i] = (double)data[i];
     return FTSO_STATUS_OK;
@@ -159,7 +159,7 @@ static ftso_status write_state(void *self, const char *name, const float *data, 
 
 static ftso_status read_state(void *self, const char *name, float *data, int64_t count)
 {
-    reference_state *state;
+    reference_state *state = NULL;
     FTSO_TRY(find_state(self, name, count, &state));
     for (int64_t i = 0; i < count; i++) data[i] = (float)state->data[i];
     return FTSO_STATUS_OK;
