@@ -26,29 +26,52 @@ static bool is_channelwise(const ftso_node *node)
 }
 
 /* Whether a slice of the value would come to a part of a concat. */
-static bool leads_to_concat(const ftso_folder *f, ftso_value value, int depth)
+static bool leads_to_concat(const ftso_graph *graph, ftso_value value, int depth)
 {
-    const ftso_node *node = node_of(f, value);
+    const ftso_node *node = &graph->nodes[value];
     if (ftso_node_is(node, "concat")) return true;
     if (depth == 0 || !is_channelwise(node)) return false;
     for (uint32_t i = 0; i < node->input_count; i++)
-        if (leads_to_concat(f, node->inputs[i], depth - 1)) return true;
+        if (leads_to_concat(graph, node->inputs[i], depth - 1)) return true;
     return false;
 }
 
-/* Channels [begin, end) of the value, taken as near to its sources as concats allow. */
-static ftso_value take(ftso_folder *f, ftso_value value, int64_t begin, int64_t end)
+/*
+ * Values that slices replace altogether: they lead to a concat and are read by slices and such values alone. Others are
+ * computed as wholes anyway, and slicing their operands too would do the work twice.
+ */
+static bool *find_dissolved(const ftso_rebuild *r, ftso_arena *arena)
 {
-    const ftso_node node = *node_of(f, value);
-    if (!is_channelwise(&node) || !leads_to_concat(f, value, DEEPEST))
-        return ftso_fold_slice(f, value, begin, end);
-    ftso_value *operands = FTSO_ARRAY(&f->scratch, ftso_value, node.input_count);
-    for (uint32_t i = 0; i < node.input_count; i++) {
-        ftso_shape shape = node_of(f, node.inputs[i])->shape;
-        bool channels = shape.rank == 4 || (shape.rank == 1 && !shape.batched);
-        operands[i] = channels ? take(f, node.inputs[i], begin, end) : node.inputs[i];
+    const ftso_graph *in = r->in;
+    bool *dissolved = FTSO_ARRAY(arena, bool, in->node_count);
+    bool *whole = FTSO_ARRAY(arena, bool, in->node_count);
+    for (size_t i = 0; i < in->output_count; i++) whole[in->outputs[i].value] = true;
+    for (size_t v = in->node_count; v-- > 0;) {
+        const ftso_node *node = &in->nodes[v];
+        if (!r->live[v]) continue;
+        dissolved[v] =
+            !whole[v] && is_channelwise(node) && leads_to_concat(in, (ftso_value)v, DEEPEST);
+        for (uint32_t i = 0; i < node->input_count; i++)
+            if (!dissolved[v] && !ftso_node_is(node, "slice")) whole[node->inputs[i]] = true;
     }
-    return ftso_fold(f, node.op, operands, node.input_count, node.attrs);
+    return dissolved;
+}
+
+/* Channels [begin, end) of a value of the graph read, taken through what dissolves. */
+static ftso_value take(ftso_rebuild *r, const bool *dissolved, ftso_value value, int64_t begin,
+                       int64_t end)
+{
+    ftso_folder *f = &r->folder;
+    const ftso_node *node = &r->in->nodes[value];
+    if (!dissolved[value]) return ftso_fold_slice(f, r->map[value], begin, end);
+    ftso_value *operands = FTSO_ARRAY(&f->scratch, ftso_value, node->input_count);
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        ftso_shape shape = r->in->nodes[node->inputs[i]].shape;
+        bool channels = shape.rank == 4 || (shape.rank == 1 && !shape.batched);
+        operands[i] =
+            channels ? take(r, dissolved, node->inputs[i], begin, end) : r->map[node->inputs[i]];
+    }
+    return ftso_fold(f, node->op, operands, node->input_count, node->attrs);
 }
 
 /* Where the parts of a concat end; count 0 when the value leads to none. */
@@ -79,7 +102,7 @@ static ftso_value split_reduction(ftso_folder *f, const ftso_node *node, const f
     for (size_t k = 0; k < count; k++) {
         ftso_value operands[2];
         for (uint32_t i = 0; i < node->input_count; i++)
-            operands[i] = take(f, inputs[i], at, ends[k]);
+            operands[i] = ftso_fold_slice(f, inputs[i], at, ends[k]);
         parts[k] = ftso_fold(f, node->op, operands, node->input_count, node->attrs);
         at = ends[k];
     }
@@ -90,6 +113,7 @@ ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out)
 {
     ftso_rebuild r;
     ftso_rebuild_begin(&r, in, out);
+    const bool *dissolved = find_dissolved(&r, &r.folder.scratch);
     for (size_t v = 0; v < in->node_count; v++) {
         const ftso_node *node = &in->nodes[v];
         if (!r.live[v]) continue;
@@ -97,7 +121,7 @@ ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out)
         out->origin = node->origin;
         r.map[v] = split_reduction(&r.folder, node, inputs);
         if (r.map[v] == FTSO_NO_VALUE && node->shape.rank == 4 && ftso_node_is(node, "slice"))
-            r.map[v] = take(&r.folder, inputs[0], node->attrs[0].i, node->attrs[1].i);
+            r.map[v] = take(&r, dissolved, node->inputs[0], node->attrs[0].i, node->attrs[1].i);
         if (r.map[v] == FTSO_NO_VALUE) r.map[v] = ftso_rebuild_node(&r, node);
     }
     ftso_rebuild_end(&r);

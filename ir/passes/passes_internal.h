@@ -72,6 +72,7 @@ ftso_status ftso_pass_split_bn(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_fold_shift(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_linear(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out);
+ftso_status ftso_pass_merge(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_place(const ftso_graph *in, ftso_graph *out);
 
 #endif

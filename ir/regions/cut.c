@@ -114,8 +114,7 @@ static void cut_draft(ftso_former *f, int d, const ftso_value *members, size_t c
     for (size_t i = 0; i < count; i++) index[members[i]] = i;
     for (size_t i = 0; i < count; i++) {
         ftso_value v = members[i];
-        /* of equal bytes the fewer values */
-        int64_t cost = f->forced[v] ? 0 : ftso_shape_count(f->graph->nodes[v].shape) * 64 + 1;
+        int64_t cost = f->forced[v] ? 0 : ftso_shape_count(f->graph->nodes[v].shape);
         add_arc(&g, 2 * i, 2 * i + 1, cost);
         if (is_origin(draft, v)) add_arc(&g, source, 2 * i, unlimited);
         if (leaves(f, v, d)) add_arc(&g, 2 * i + 1, sink, unlimited);
