@@ -318,17 +318,20 @@ static bool blank_before(const ftso_printer *printer, uint32_t from, uint32_t to
     return lines > 1;
 }
 
-/* Comments before `end` on lines of their own; `from`: where the thing before them ended. Returns where the last one ended. */
-static uint32_t leading_comments(ftso_printer *printer, uint32_t from, uint32_t end, int indent,
-                                 bool *fresh)
+/*
+ * Comments before `end` on lines of their own; `from`: where the thing before them ended. Those from `begin` on stand inside
+ * the statement that they will be put before: blank lines among them are not kept. Returns where the last one ended.
+ */
+static uint32_t leading_comments(ftso_printer *printer, uint32_t from, uint32_t begin, uint32_t end,
+                                 int indent, bool *fresh)
 {
     while (has_comment(printer, end)) {
         const ftso_ast_comment *comment = &printer->file->comments[printer->next_comment];
-        if (!*fresh && blank_before(printer, from, comment->span.begin))
-            ftso_text_puts(printer->out, "\n");
+        uint32_t to = comment->span.begin < begin ? comment->span.begin : begin;
+        if (!*fresh && blank_before(printer, from, to)) ftso_text_puts(printer->out, "\n");
         if (*fresh) *fresh = false;
         ftso_text_printf(printer->out, "%*s", indent, "");
-        from = comment->span.end;
+        if (comment->span.end > from) from = comment->span.end;
         put_comment(printer);
         ftso_text_puts(printer->out, "\n");
     }
@@ -358,7 +361,8 @@ static void emit_commented(ftso_printer *printer, const ftso_ast_node *node, int
     uint32_t from = node->span.begin;
     for (size_t i = 0; i < node->child_count; i++) {
         const ftso_ast_node *child = node->children[i];
-        leading_comments(printer, from, child->span.end, indent + INDENT, &fresh);
+        leading_comments(printer, from, child->span.begin, child->span.end, indent + INDENT,
+                         &fresh);
         ftso_text_printf(printer->out, "%*s", indent + INDENT, "");
         printer->column = (size_t)indent + INDENT;
         emit(printer, child, PREC_ANY, indent + INDENT);
@@ -369,7 +373,7 @@ static void emit_commented(ftso_printer *printer, const ftso_ast_node *node, int
         ftso_text_puts(printer->out, "\n");
         fresh = true; /* blank lines between elements are not kept */
     }
-    leading_comments(printer, from, node->span.end, indent + INDENT, &fresh);
+    leading_comments(printer, from, node->span.end, node->span.end, indent + INDENT, &fresh);
     ftso_text_printf(printer->out, "%*s", indent, "");
     put(printer, node->kind == FTSO_AST_SET ? "}" : "]");
 }
@@ -447,7 +451,8 @@ static void print_items(ftso_printer *printer, const ftso_ast_items *items, uint
     bool fresh = true; /* nothing printed yet in this block: no blank line first */
     for (size_t i = 0; i < items->count; i++) {
         const ftso_ast_item *item = items->items[i];
-        from = leading_comments(printer, from, comment_limit(item), indent, &fresh);
+        from =
+            leading_comments(printer, from, item->span.begin, comment_limit(item), indent, &fresh);
         if (!fresh && from <= item->span.begin && blank_before(printer, from, item->span.begin)) {
             ftso_text_puts(printer->out, "\n");
         }
@@ -457,7 +462,7 @@ static void print_items(ftso_printer *printer, const ftso_ast_items *items, uint
         from = trailing_comment(printer, item->span.end, next);
         ftso_text_puts(printer->out, "\n");
     }
-    leading_comments(printer, from, end, indent, &fresh);
+    leading_comments(printer, from, end, end, indent, &fresh);
 }
 
 void ftso_ast_format(const ftso_ast *ast, ftso_text *out)

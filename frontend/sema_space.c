@@ -383,6 +383,21 @@ static bool read_counted(ftso_sema *sema, const ftso_space *space, const ftso_bl
     return !item || ftso_sema_whole(sema, item->value, "`widen`", 1, 16, &stack->widen);
 }
 
+/* `layers` of the very space that gives the order; inherited ones are overridden by it. */
+static const ftso_ast_item *layers_beside_order(ftso_sema *sema, const ftso_block *block,
+                                                ftso_mode mode)
+{
+    for (; block; block = block->base) {
+        ftso_block own = {block->items, NULL, block->what, block->span}, sub = {0};
+        if (!ftso_block_sub(sema, &own, "stack", NULL, &sub) ||
+            !ftso_block_find(&sub, "order", NULL))
+            continue;
+        bool found = ftso_block_sub(sema, &own, "in", mode_names[mode], &sub);
+        return found ? ftso_block_find(&sub, "layers", NULL) : NULL;
+    }
+    return NULL;
+}
+
 /* layers and channels of one mode; two reductions must not fall on one cell. */
 static bool read_mode(ftso_sema *sema, const ftso_block *block, ftso_mode mode, ftso_stack *stack)
 {
@@ -400,7 +415,7 @@ static bool read_mode(ftso_sema *sema, const ftso_block *block, ftso_mode mode, 
         return false;
     if (stack->order) {
         stack->layers = (int64_t)stack->order_count;
-        if (!(item = ftso_block_find(&in, "layers", NULL))) return true;
+        if (!(item = layers_beside_order(sema, block, mode))) return true;
         ftso_diag_error(sema->diag, "E0605", item->word_span,
                         "`layers` has no effect beside `order`")
             ->help = "the order says how many cells there are";
