@@ -326,7 +326,7 @@ static void test_words_are_names(void **state)
         "ftso 1; op op(C, s) = conv(C, 1, stride = s); op keep(C, s) = op(C, s); opset opset = { "
         "op, keep };"
         "let let = 3; let include = 10; space space { ops = opset; image = [let, 8, 8]; classes = "
-        "10;"
+        "include;"
         "cell cell { inputs = 1; nodes = 2; keep = 1; } cell reduce : cell { input_stride = 2; }"
         "stem = conv(channels, 3); stack { normal = cell; reduce = reduce; reductions = [1/2]; }"
         "in supernet { layers = 2; channels = 4; } in network { layers = 2; channels = 4; }"

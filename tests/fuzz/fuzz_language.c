@@ -1,0 +1,142 @@
+/*
+ * Fuzz target for the language: parse, format, check, dump, and lowering of what is small enough.
+ *
+ * In: any bytes. Must hold: nothing crashes, leaks or overflows; a text without errors formats to a text without errors
+ * that formats to itself and means the same; a unit without errors prints.
+ * Built twice: by the normal build as a program that replays files and folders (ctest replays tests/fuzz/corpus), and with
+ * clang -fsanitize=fuzzer by tests/fuzz/run.sh.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MAX_BYTES = 1 << 16, MAX_OPERATIONS = 2000, BATCH = 2 };
+
+typedef struct reading {
+    ftso_arena arena;
+    ftso_diag diag;
+    ftso_ast *ast;
+    ftso_unit *unit;
+    ftso_text layout, records;
+} reading;
+
+static void read_all(reading *r, const char *text, size_t length)
+{
+    ftso_arena_init(&r->arena);
+    ftso_diag_init(&r->diag, &r->arena);
+    ftso_text_init(&r->layout);
+    ftso_text_init(&r->records);
+    r->ast = ftso_parse_text(&r->arena, &r->diag, "fuzz.ftso", text, length, NULL);
+    ftso_ast_format(r->ast, &r->layout);
+    r->unit = ftso_check(&r->arena, &r->diag, r->ast);
+    if (r->unit) ftso_unit_print(r->unit, &r->records);
+}
+
+static void close_all(reading *r)
+{
+    ftso_text_deinit(&r->layout);
+    ftso_text_deinit(&r->records);
+    ftso_arena_deinit(&r->arena);
+}
+
+/* Numbers that multiply the size of what lowering makes; a fuzzer likes them large. */
+static bool is_small(const ftso_space *space)
+{
+    int64_t edges = 0;
+    for (size_t i = 0; i < space->cell_count; i++) {
+        edges += (int64_t)space->cells[i]->node_count *
+                 (space->cells[i]->input_count + space->cells[i]->node_count);
+    }
+    int64_t layers = space->supernet.layers + space->network.layers;
+    return edges <= 60 && layers <= 40 &&
+           edges * layers * (int64_t)space->ops->operator_count <= MAX_OPERATIONS;
+}
+
+static void lower_all(reading *r)
+{
+    for (size_t i = 0; i < r->unit->space_count; i++) {
+        if (!is_small(r->unit->spaces[i])) continue;
+        ftso_lower_options options = {.batch = BATCH, .edge_weights = true};
+        ftso_lower_supernet(&r->arena, &r->diag, r->unit->spaces[i], &options);
+    }
+    for (size_t i = 0; i < r->unit->genotype_count; i++) {
+        if (!is_small(r->unit->genotypes[i]->space)) continue;
+        ftso_lower_options options = {.batch = BATCH};
+        ftso_lower_network(&r->arena, &r->diag, r->unit->genotypes[i]->space, r->unit->genotypes[i],
+                           &options);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > MAX_BYTES) return 0;
+    reading first;
+    read_all(&first, (const char *)data, size);
+    ftso_text printed;
+    ftso_text_init(&printed);
+    ftso_ast_print(first.ast, &printed);
+    bool parsed = true; /* formatting promises something about texts that were understood */
+    for (size_t i = 0; i < first.diag.entry_count; i++)
+        parsed &= strncmp(first.diag.entries[i].code, "E00", 3) != 0;
+    parsed &= first.diag.error_count <= FTSO_DIAG_MAX_ERRORS;
+    if (parsed) {
+        reading second;
+        read_all(&second, ftso_text_get(&first.layout), first.layout.length);
+        if (strcmp(ftso_text_get(&first.layout), ftso_text_get(&second.layout)) != 0 ||
+            strcmp(ftso_text_get(&first.records), ftso_text_get(&second.records)) != 0) {
+            fprintf(stderr, "formatting changes:\n%s\ninto\n%s\n", ftso_text_get(&first.layout),
+                    ftso_text_get(&second.layout));
+            abort();
+        }
+        close_all(&second);
+    }
+    if (first.unit) lower_all(&first);
+    ftso_diag_print(&first.diag, &printed, size % 2);
+    ftso_text_deinit(&printed);
+    close_all(&first);
+    return 0;
+}
+
+#ifndef FTSO_FUZZER
+#include <dirent.h>
+
+static int replay(const char *path)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    char *bytes;
+    size_t length;
+    ftso_status status = ftso_file_read(&arena, path, MAX_BYTES, &bytes, &length);
+    if (status.code == FTSO_OK) LLVMFuzzerTestOneInput((const uint8_t *)bytes, length);
+    if (status.code != FTSO_OK) fprintf(stderr, "%s\n", status.message);
+    ftso_arena_deinit(&arena);
+    return status.code != FTSO_OK;
+}
+
+/* Replays the files in the folders that are named. */
+int main(int argc, char **argv)
+{
+    size_t count = 0;
+    int failures = 0;
+    for (int i = 1; i < argc; i++) {
+        DIR *dir = opendir(argv[i]);
+        if (!dir) {
+            fprintf(stderr, "%s is no folder\n", argv[i]);
+            return 1;
+        }
+        for (const struct dirent *entry; (entry = readdir(dir));) {
+            char path[4096];
+            if (entry->d_name[0] == '.' || entry->d_type == DT_DIR) continue;
+            snprintf(path, sizeof(path), "%s/%s", argv[i], entry->d_name);
+            failures += replay(path);
+            count++;
+        }
+        closedir(dir);
+    }
+    printf("%zu inputs replayed, %d unreadable\n", count, failures);
+    return failures || count == 0;
+}
+#endif
