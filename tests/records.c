@@ -1,3 +1,4 @@
+/* See records.h. Text here is trusted: what it cannot read is a bug of the test. */
 #include "records.h"
 
 #include <ctype.h>

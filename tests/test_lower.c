@@ -489,7 +489,16 @@ static void test_refused_networks(void **state)
     ftso_space *space = tiny(&f, 1, NULL, 4, 8);
     space->ops = rec_opset(&f.rec, &f.unit, "skip half");
     expect(&f, ftso_lower_supernet(&f.arena, &f.diag, space, &options), "E0502",
-           "[N=2, 4, 8, 8] and [N=2, 4, 4, 4]");
+           "'half' makes [N=2, 4, 4, 4] and 'skip' [N=2, 4, 8, 8]");
+
+    begin(&f); /* the same between two edges of a node, in a found network */
+    rec_op(&f.rec, &f.unit, "half", "C s", "(zero stride=2)");
+    rec_op(&f.rec, &f.unit, "skip", "C s", "(identity)");
+    space = tiny(&f, 2, NULL, 4, 8);
+    ftso_genotype *genotype =
+        rec_genotype(&f.rec, &f.unit, space, "skip 0 half 0 skip 1", "", NULL, NULL);
+    expect(&f, ftso_lower_network(&f.arena, &f.diag, space, genotype, &options), "E0502",
+           "edge 1 -> 2 makes [N=2, 4, 8, 8] and edge 0 -> 2 [N=2, 4, 4, 4]");
 
     begin(&f); /* the odd map of a FactorizedReduce, in a real space */
     space = rec_darts(&f.rec, &f.unit);

@@ -65,6 +65,11 @@ static bool prepare_inputs(ftso_builder *builder, const ftso_cell_site *site, ft
     return true;
 }
 
+static const char *edge_text(ftso_builder *builder, int from, int to)
+{
+    return ftso_format(builder->arena, "edge %d -> %d", from, to);
+}
+
 /* Makes paths, places and origins tell of the edge that is lowered next. */
 static void enter_edge(ftso_builder *builder, const ftso_cell_site *site, int from, int to,
                        int repeat)
@@ -91,8 +96,13 @@ static ftso_value join_nodes(ftso_builder *builder, const ftso_cell_site *site,
     builder->graph->origin = (ftso_origin){decl->span, builder->path};
     if (decl->output == FTSO_JOIN_LAST) return states[decl->input_count + decl->node_count - 1];
     ftso_value *parts = FTSO_ARRAY(builder->arena, ftso_value, count + 1);
-    for (size_t i = 0; i < count; i++) parts[i] = states[chosen[i]];
-    if (decl->output == FTSO_JOIN_SUM) return ftso_builder_sum(builder, decl->span, parts, count);
+    ftso_term *terms = FTSO_ARRAY(builder->arena, ftso_term, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        parts[i] = states[chosen[i]];
+        terms[i] =
+            (ftso_term){parts[i], ftso_format(builder->arena, "state %d", chosen[i]), decl->span};
+    }
+    if (decl->output == FTSO_JOIN_SUM) return ftso_builder_sum(builder, terms, count);
     if (count == 1) return parts[0];
     ftso_text why;
     ftso_text_init(&why);
@@ -118,7 +128,7 @@ ftso_value ftso_builder_mixed_cell(ftso_builder *builder, const ftso_cell_site *
     const ftso_arch_slice *slice = weights->slice;
     size_t state_count = (size_t)(decl->input_count + decl->node_count);
     ftso_value *states = FTSO_ARRAY(builder->arena, ftso_value, state_count);
-    ftso_value *terms = FTSO_ARRAY(builder->arena, ftso_value, (size_t)slice->edge_count + 1);
+    ftso_term *terms = FTSO_ARRAY(builder->arena, ftso_term, (size_t)slice->edge_count + 1);
     if (!prepare_inputs(builder, site, states)) return FTSO_NO_VALUE;
     int64_t edge = 0;
     for (int node = decl->input_count; node < (int)state_count; node++) {
@@ -145,14 +155,14 @@ ftso_value ftso_builder_mixed_cell(ftso_builder *builder, const ftso_cell_site *
             builder->graph->origin = (ftso_origin){decl->span, builder->path};
             if (weights->beta)
                 y = ftso_graph_binary(builder->graph, "scale", y, weights->beta[edge]);
-            terms[count++] = y;
+            terms[count++] = (ftso_term){y, edge_text(builder, from, node), decl->span};
         }
         FTSO_ASSERT(count > 0);
         builder->place = place_text(builder, site, ftso_format(builder->arena, ", node %d", node));
         builder->path =
             ftso_format(builder->arena, "cells.%lld.node.%d", (long long)site->index, node);
         builder->graph->origin = (ftso_origin){decl->span, builder->path};
-        states[node] = ftso_builder_sum(builder, decl->span, terms, count);
+        states[node] = ftso_builder_sum(builder, terms, count);
         if (states[node] == FTSO_NO_VALUE) return FTSO_NO_VALUE;
     }
     return join_nodes(builder, site, states, all_nodes(builder, decl), (size_t)decl->node_count);
@@ -172,7 +182,7 @@ ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *
     const ftso_cell_decl *decl = site->decl;
     size_t state_count = (size_t)(decl->input_count + decl->node_count);
     ftso_value *states = FTSO_ARRAY(builder->arena, ftso_value, state_count);
-    ftso_value *terms = FTSO_ARRAY(builder->arena, ftso_value, cell->edge_count + 1);
+    ftso_term *terms = FTSO_ARRAY(builder->arena, ftso_term, cell->edge_count + 1);
     if (!prepare_inputs(builder, site, states)) return FTSO_NO_VALUE;
     for (int j = 0; j < decl->node_count; j++) {
         int node = decl->input_count + j;
@@ -185,12 +195,12 @@ ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *
                 builder, edge->op, decl->span, ftso_number_whole(site->channels),
                 ftso_number_whole(edge_stride(decl, edge->from)), states[edge->from]);
             if (y == FTSO_NO_VALUE) return FTSO_NO_VALUE;
-            terms[count++] = y;
+            terms[count++] = (ftso_term){y, edge_text(builder, edge->from, node), decl->span};
         }
         builder->path =
             ftso_format(builder->arena, "cells.%lld.node.%d", (long long)site->index, node);
         builder->graph->origin = (ftso_origin){decl->span, builder->path};
-        states[node] = ftso_builder_sum(builder, decl->span, terms, count);
+        states[node] = ftso_builder_sum(builder, terms, count);
         if (states[node] == FTSO_NO_VALUE) return FTSO_NO_VALUE;
     }
     if (cell->concat_count)

@@ -246,7 +246,7 @@ ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixtu
     if (ops->operator_count == 1)
         return ftso_builder_operator(builder, ops->operators[0], span, channels, stride, input);
     const char *path = builder->path;
-    ftso_value *terms = FTSO_ARRAY(builder->arena, ftso_value, ops->operator_count);
+    ftso_term *terms = FTSO_ARRAY(builder->arena, ftso_term, ops->operator_count);
     ftso_text why;
     ftso_text_init(&why);
     size_t count = 0;
@@ -256,39 +256,42 @@ ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixtu
             ftso_builder_operator(builder, ops->operators[count], span, channels, stride, input);
         if (y == FTSO_NO_VALUE) break;
         builder->graph->origin = (ftso_origin){span, builder->path};
-        terms[count] = ftso_builder_binary(builder, "scale", y, mixture->weights[count], &why);
-        if (terms[count] == FTSO_NO_VALUE) break;
+        y = ftso_builder_binary(builder, "scale", y, mixture->weights[count], &why);
+        if (y == FTSO_NO_VALUE) break;
+        const ftso_operator *op = ops->operators[count];
+        terms[count] = (ftso_term){y, ftso_format(builder->arena, "'%s'", op->name), op->span};
     }
     builder->path = path;
     builder->graph->origin = (ftso_origin){span, path};
     if (count < ops->operator_count && !builder->failed)
         ftso_builder_fail(builder, "E0508", span, "%s", ftso_text_get(&why));
     ftso_text_deinit(&why);
-    return builder->failed ? FTSO_NO_VALUE : ftso_builder_sum(builder, span, terms, count);
+    return builder->failed ? FTSO_NO_VALUE : ftso_builder_sum(builder, terms, count);
 }
 
-ftso_value ftso_builder_sum(ftso_builder *builder, ftso_span span, const ftso_value *terms,
-                            size_t count)
+ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_t count)
 {
     FTSO_ASSERT(count > 0);
-    ftso_shape first = ftso_builder_shape(builder, terms[0]);
-    for (size_t i = 1; i < count; i++) {
-        ftso_shape other = ftso_builder_shape(builder, terms[i]);
+    ftso_shape first = ftso_builder_shape(builder, terms[0].value);
+    ftso_value *summands = FTSO_ARRAY(builder->arena, ftso_value, count);
+    for (size_t i = 0; i < count; i++) {
+        ftso_shape other = ftso_builder_shape(builder, terms[i].value);
+        summands[i] = terms[i].value;
         if (ftso_shape_equal(first, other)) continue;
         ftso_text text;
         ftso_text_init(&text);
-        ftso_shape_print(first, &text);
-        ftso_text_puts(&text, " and ");
+        ftso_text_printf(&text, "%s makes ", terms[i].who);
         ftso_shape_print(other, &text);
-        ftso_diag_entry *entry = ftso_builder_fail(builder, "E0502", span,
+        ftso_text_printf(&text, " and %s ", terms[0].who);
+        ftso_shape_print(first, &text);
+        ftso_diag_entry *entry = ftso_builder_fail(builder, "E0502", terms[i].span,
                                                    "values of different shapes cannot be added: %s",
                                                    ftso_text_get(&text));
-        entry->help =
-            "every operator on an edge must make C channels, and halve the map where s = 2";
+        entry->help = "every operator on an edge makes C channels, and halves the map where s = 2";
         ftso_text_deinit(&text);
         return FTSO_NO_VALUE;
     }
-    return ftso_graph_sum(builder->graph, terms, count);
+    return ftso_graph_sum(builder->graph, summands, count);
 }
 
 /* ---------------------------------------------------------------- structure */

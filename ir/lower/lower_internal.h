@@ -98,9 +98,14 @@ ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixtu
 /* False after E0503 was told. */
 bool ftso_builder_eval(ftso_builder *builder, const ftso_arith *arith, const ftso_scope *scope,
                        ftso_number *out);
+/* A summand: its value, what makes it ("'skip'", "edge 0 -> 2"), and where that is declared. */
+typedef struct ftso_term {
+    ftso_value value;
+    const char *who;
+    ftso_span span;
+} ftso_term;
 /* The sum of terms, E0502 where their shapes differ. */
-ftso_value ftso_builder_sum(ftso_builder *builder, ftso_span span, const ftso_value *terms,
-                            size_t count);
+ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_t count);
 
 /* Which cell stands where in the stack of the mode being lowered. */
 typedef struct ftso_place_in_stack {

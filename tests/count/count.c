@@ -1,3 +1,4 @@
+/* See count.h. Formulas follow the reference code of DARTS, PC-DARTS and NAS-Bench-201, layer by layer. */
 #include "count.h"
 
 #include <assert.h>
