@@ -1,6 +1,7 @@
 /*
  * merge: contractions over the same window that only add up, or only read the same image, become one.
  * In: a split graph. Out:
+ *   f(a, x) + f(b, x), f linear            f(a + b, x): gradients through one pool, one kernel
  *   conv_dx(a, v) + conv_dx(b, w)          one conv_dx of concat(a, b) with the kernels one after another
  *   conv_dw(a, x), conv_dw(b, x)           views of one conv_dw(concat(a, b), x)
  *   conv(x, v), conv(x, w), narrow outputs slices of one conv(x, v and w)
@@ -182,15 +183,52 @@ static ftso_value narrow_member(merger *m, group *g, ftso_value value)
 
 /* ---------------------------------------------------------------- sums of input gradients */
 
-/* Term i of an add, as a conv_dx that nobody else reads. */
-static const ftso_node *summed_gradient(const merger *m, const ftso_node *add, uint32_t i)
+/* Term i of an add where only the add reads it and it is linear in its first operand. */
+static const ftso_node *sole_term(const merger *m, const ftso_node *add, uint32_t i)
 {
     const ftso_node *term = old_node(m, add->inputs[i]);
-    bool sole = m->r.use_count[add->inputs[i]] == 1;
-    return sole && ftso_node_is(term, "conv_dx") ? term : NULL;
+    bool linear = term->op->op_class == FTSO_CLASS_WINDOW && (term->op->flags & FTSO_OP_LINEAR);
+    return linear && m->r.use_count[add->inputs[i]] == 1 ? term : NULL;
 }
 
-/* The conv_dx terms of one window as one; FTSO_NO_VALUE when there are not two of a kind. */
+/* f(a, x) + f(b, x) = f(a + b, x) */
+static bool same_but_first(const merger *m, const ftso_node *a, const ftso_node *b)
+{
+    if (!same_attrs(a, b) ||
+        !ftso_shape_equal(old_node(m, a->inputs[0])->shape, old_node(m, b->inputs[0])->shape))
+        return false;
+    for (uint32_t i = 1; i < a->input_count; i++)
+        if (m->r.map[a->inputs[i]] != m->r.map[b->inputs[i]]) return false;
+    return true;
+}
+
+static bool same_gradient(const merger *m, const ftso_node *a, const ftso_node *b)
+{
+    return ftso_node_is(a, "conv_dx") && same_attrs(a, b) &&
+           same_kernel(old_node(m, a->inputs[1])->shape, old_node(m, b->inputs[1])->shape);
+}
+
+/* Terms of the add that go with term `first`, itself included, not `done` yet. */
+static size_t find_terms(merger *m, const ftso_node *add, uint32_t first, bool *done,
+                         bool (*alike)(const merger *, const ftso_node *, const ftso_node *),
+                         ftso_value *out_terms)
+{
+    const ftso_node *leader = sole_term(m, add, first);
+    size_t count = 0;
+    for (int mark = 0; leader && mark < 2; mark++) {
+        if (mark && count < 2) return 0;
+        count = 0;
+        for (uint32_t k = first; k < add->input_count; k++) {
+            const ftso_node *next = sole_term(m, add, k);
+            if (done[k] || !next || !alike(m, leader, next)) continue;
+            if (mark) done[k] = true;
+            out_terms[count++] = add->inputs[k];
+        }
+    }
+    return count;
+}
+
+/* Window terms of one kind as one; FTSO_NO_VALUE when there are not two of a kind. */
 static ftso_value merge_sum(merger *m, const ftso_node *add)
 {
     ftso_folder *f = &m->r.folder;
@@ -199,28 +237,25 @@ static ftso_value merge_sum(merger *m, const ftso_node *add)
     bool *done = FTSO_ARRAY(&f->scratch, bool, add->input_count), any = false;
     size_t count = 0;
     for (uint32_t i = 0; i < add->input_count; i++) {
-        const ftso_node *first = summed_gradient(m, add, i);
-        size_t same_count = 0;
         if (done[i]) continue;
-        for (uint32_t k = i; first && k < add->input_count; k++) {
-            const ftso_node *next = summed_gradient(m, add, k);
-            if (done[k] || !next || !same_attrs(first, next)) continue;
-            if (!same_kernel(old_node(m, first->inputs[1])->shape,
-                             old_node(m, next->inputs[1])->shape))
-                continue;
-            done[k] = true;
-            same[same_count++] = add->inputs[k];
+        const ftso_node *first = old_node(m, add->inputs[i]);
+        ftso_value *operands = ftso_rebuild_operands(&m->r, first);
+        size_t same_count = find_terms(m, add, i, done, same_but_first, same);
+        if (same_count) {
+            operands[0] = ftso_fold_sum(f, operands_of(m, same, same_count, 0), same_count);
+        } else {
+            same_count = find_terms(m, add, i, done, same_gradient, same);
+            if (same_count) {
+                ftso_value *dys = operands_of(m, same, same_count, 0);
+                ftso_value *kernels = operands_of(m, same, same_count, 1);
+                operands[0] = ftso_fold_named(f, "concat", dys, same_count, NULL);
+                operands[1] = kernels_together(f, kernels, same_count);
+            }
         }
-        if (same_count < 2) {
-            terms[count++] = m->r.map[add->inputs[i]];
-            continue;
-        }
-        ftso_value *dys = operands_of(m, same, same_count, 0);
-        ftso_value *kernels = operands_of(m, same, same_count, 1);
-        ftso_value operands[2] = {ftso_fold_named(f, "concat", dys, same_count, NULL),
-                                  kernels_together(f, kernels, same_count)};
-        terms[count++] = ftso_fold(f, first->op, operands, 2, first->attrs);
-        any = true;
+        any = any || same_count;
+        terms[count++] = same_count
+                             ? ftso_fold(f, first->op, operands, first->input_count, first->attrs)
+                             : m->r.map[add->inputs[i]];
     }
     return any ? ftso_fold_sum(f, terms, count) : FTSO_NO_VALUE;
 }

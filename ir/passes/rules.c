@@ -81,6 +81,54 @@ typedef struct part {
     size_t term_count, term_capacity;
 } part;
 
+/* The value whose channels [begin, …) the term holds at their own place: embed(slice(g, begin, end), begin). */
+static bool is_own_part(const ftso_folder *f, ftso_value term, int64_t begin, ftso_value *whole,
+                        int64_t *end)
+{
+    const ftso_node *embed = &f->graph->nodes[term];
+    if (!ftso_node_is(embed, "embed") || embed->attrs[1].i != begin) return false;
+    const ftso_node *slice = operand(f, embed, 0);
+    if (!ftso_node_is(slice, "slice") || slice->attrs[0].i != begin) return false;
+    if (ftso_channel_count(operand(f, slice, 0)->shape) != embed->attrs[0].i) return false;
+    *whole = slice->inputs[0];
+    *end = slice->attrs[1].i;
+    return true;
+}
+
+/* Parts of one value, embedded where they were, are the value. */
+static ftso_value gather_parts(ftso_folder *f, const ftso_node *node)
+{
+    int64_t channels = ftso_channel_count(node->shape), end = 0;
+    bool *taken = FTSO_ARRAY(&f->scratch, bool, node->input_count);
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        ftso_value whole, other;
+        if (!is_own_part(f, node->inputs[i], 0, &whole, &end)) continue;
+        memset(taken, 0, node->input_count * sizeof *taken);
+        taken[i] = true;
+        bool found = true;
+        while (found && end < channels) {
+            found = false;
+            for (uint32_t k = 0; k < node->input_count && !found; k++) {
+                int64_t next;
+                found = !taken[k] && is_own_part(f, node->inputs[k], end, &other, &next) &&
+                        other == whole;
+                if (!found) continue;
+                taken[k] = true;
+                end = next;
+            }
+        }
+        if (!found) continue;
+        ftso_value *terms = FTSO_ARRAY(&f->scratch, ftso_value, node->input_count);
+        size_t count = 0;
+        for (uint32_t k = 0; k < node->input_count; k++) {
+            if (k == i) terms[count++] = whole;
+            if (!taken[k]) terms[count++] = node->inputs[k];
+        }
+        return ftso_fold_sum(f, terms, count);
+    }
+    return FTSO_NO_VALUE;
+}
+
 /* add(embed(a), embed(b), …) whose ranges tile the channels is a concat of sums. */
 static ftso_value gather_embeds(ftso_folder *f, const ftso_node *node)
 {
@@ -150,7 +198,8 @@ static ftso_value add_rule(ftso_folder *f, const ftso_node *node)
     for (uint32_t i = 0; i < node->input_count; i++)
         if (!is_zero(f, node->inputs[i])) terms[count++] = node->inputs[i];
     if (count < node->input_count) return ftso_fold_sum(f, terms, count);
-    ftso_value gathered = gather_embeds(f, node);
+    ftso_value gathered = gather_parts(f, node);
+    if (gathered == FTSO_NO_VALUE) gathered = gather_embeds(f, node);
     return gathered != FTSO_NO_VALUE ? gathered : gather_masks(f, node);
 }
 

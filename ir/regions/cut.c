@@ -27,6 +27,17 @@ typedef struct flow {
 
 static const int64_t unlimited = INT64_MAX / 4;
 
+enum { LINE_CHANNELS = 16 };
+
+/* Elements, channels counted by the line of memory: many narrow images cost more than one wide. */
+static int64_t memory_cost(ftso_shape shape)
+{
+    int64_t count = ftso_shape_count(shape);
+    if (shape.rank != 4) return count;
+    int64_t lines = (shape.dim[1] + LINE_CHANNELS - 1) / LINE_CHANNELS;
+    return count / shape.dim[1] * lines * LINE_CHANNELS;
+}
+
 static void add_arc(flow *g, size_t from, size_t to, int64_t room)
 {
     arc forth = {to, room, g->arc_count + 1, g->first[from]};
@@ -114,7 +125,7 @@ static void cut_draft(ftso_former *f, int d, const ftso_value *members, size_t c
     for (size_t i = 0; i < count; i++) index[members[i]] = i;
     for (size_t i = 0; i < count; i++) {
         ftso_value v = members[i];
-        int64_t cost = f->forced[v] ? 0 : ftso_shape_count(f->graph->nodes[v].shape);
+        int64_t cost = f->forced[v] ? 0 : memory_cost(f->graph->nodes[v].shape);
         add_arc(&g, 2 * i, 2 * i + 1, cost);
         if (is_origin(draft, v)) add_arc(&g, source, 2 * i, unlimited);
         if (leaves(f, v, d)) add_arc(&g, 2 * i + 1, sink, unlimited);
