@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 1024, SPINS = 3000, LINE_BYTES = 64 };
+enum { MAX_THREADS = 1024, SPINS = 8000, LINE_BYTES = 64 };
 
 /* A thread's share of the job's items; alone on its cache line. */
 typedef struct share {
