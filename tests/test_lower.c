@@ -498,7 +498,7 @@ static void test_refused_networks(void **state)
     ftso_genotype *genotype =
         rec_genotype(&f.rec, &f.unit, space, "skip 0 half 0 skip 1", "", NULL, NULL);
     expect(&f, ftso_lower_network(&f.arena, &f.diag, space, genotype, &options), "E0502",
-           "edge 1 -> 2 makes [N=2, 4, 8, 8] and edge 0 -> 2 [N=2, 4, 4, 4]");
+           "'half' on edge 0 -> 2 makes [N=2, 4, 4, 4] and 'skip' on edge 1 -> 2 [N=2, 4, 8, 8]");
 
     begin(&f); /* the odd map of a FactorizedReduce, in a real space */
     space = rec_darts(&f.rec, &f.unit);

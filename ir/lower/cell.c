@@ -87,6 +87,14 @@ static int64_t edge_stride(const ftso_cell_decl *decl, int from)
     return from < decl->input_count && decl->input_stride ? decl->input_stride : 1;
 }
 
+/* What every node of the cell is to be. */
+static ftso_shape node_shape(const ftso_builder *builder, const ftso_cell_site *site,
+                             const ftso_value *states)
+{
+    return ftso_builder_expected(builder, states[site->decl->input_count - 1], site->channels,
+                                 edge_stride(site->decl, 0));
+}
+
 static ftso_value join_nodes(ftso_builder *builder, const ftso_cell_site *site,
                              const ftso_value *states, const int *chosen, size_t count)
 {
@@ -102,7 +110,8 @@ static ftso_value join_nodes(ftso_builder *builder, const ftso_cell_site *site,
         terms[i] =
             (ftso_term){parts[i], ftso_format(builder->arena, "state %d", chosen[i]), decl->span};
     }
-    if (decl->output == FTSO_JOIN_SUM) return ftso_builder_sum(builder, terms, count);
+    if (decl->output == FTSO_JOIN_SUM)
+        return ftso_builder_sum(builder, terms, count, node_shape(builder, site, states));
     if (count == 1) return parts[0];
     ftso_text why;
     ftso_text_init(&why);
@@ -162,7 +171,7 @@ ftso_value ftso_builder_mixed_cell(ftso_builder *builder, const ftso_cell_site *
         builder->path =
             ftso_format(builder->arena, "cells.%lld.node.%d", (long long)site->index, node);
         builder->graph->origin = (ftso_origin){decl->span, builder->path};
-        states[node] = ftso_builder_sum(builder, terms, count);
+        states[node] = ftso_builder_sum(builder, terms, count, node_shape(builder, site, states));
         if (states[node] == FTSO_NO_VALUE) return FTSO_NO_VALUE;
     }
     return join_nodes(builder, site, states, all_nodes(builder, decl), (size_t)decl->node_count);
@@ -195,12 +204,15 @@ ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *
                 builder, edge->op, decl->span, ftso_number_whole(site->channels),
                 ftso_number_whole(edge_stride(decl, edge->from)), states[edge->from]);
             if (y == FTSO_NO_VALUE) return FTSO_NO_VALUE;
-            terms[count++] = (ftso_term){y, edge_text(builder, edge->from, node), decl->span};
+            terms[count++] = (ftso_term){y,
+                                         ftso_format(builder->arena, "'%s' on edge %d -> %d",
+                                                     edge->op->name, edge->from, node),
+                                         edge->op->span};
         }
         builder->path =
             ftso_format(builder->arena, "cells.%lld.node.%d", (long long)site->index, node);
         builder->graph->origin = (ftso_origin){decl->span, builder->path};
-        states[node] = ftso_builder_sum(builder, terms, count);
+        states[node] = ftso_builder_sum(builder, terms, count, node_shape(builder, site, states));
         if (states[node] == FTSO_NO_VALUE) return FTSO_NO_VALUE;
     }
     if (cell->concat_count)

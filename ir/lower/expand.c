@@ -239,6 +239,12 @@ static values expand_candidates(ftso_builder *builder, const ftso_opexpr *expr,
                                              inputs.items[0]));
 }
 
+/* The number, or 1 where it is no whole number that channels or a stride can be. */
+static int64_t modest(ftso_number number)
+{
+    return number.den == 1 && number.num >= 1 && number.num <= 65536 ? number.num : 1;
+}
+
 ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixture, ftso_span span,
                                 ftso_number channels, ftso_number stride, ftso_value input)
 {
@@ -266,10 +272,39 @@ ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixtu
     if (count < ops->operator_count && !builder->failed)
         ftso_builder_fail(builder, "E0508", span, "%s", ftso_text_get(&why));
     ftso_text_deinit(&why);
-    return builder->failed ? FTSO_NO_VALUE : ftso_builder_sum(builder, terms, count);
+    if (builder->failed) return FTSO_NO_VALUE;
+    return ftso_builder_sum(
+        builder, terms, count,
+        ftso_builder_expected(builder, input, modest(channels), modest(stride)));
 }
 
-ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_t count)
+ftso_shape ftso_builder_expected(const ftso_builder *builder, ftso_value input, int64_t channels,
+                                 int64_t stride)
+{
+    ftso_shape shape = ftso_builder_shape(builder, input);
+    shape.dim[1] = channels;
+    for (int i = 2; i < shape.rank; i++) shape.dim[i] = (shape.dim[i] + stride - 1) / stride;
+    return shape;
+}
+
+/* Tells that `wrong` does not fit to `right`. */
+static void refuse_sum(ftso_builder *builder, const ftso_term *wrong, const ftso_term *right)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_text_printf(&text, "%s makes ", wrong->who);
+    ftso_shape_print(ftso_builder_shape(builder, wrong->value), &text);
+    ftso_text_printf(&text, " and %s ", right->who);
+    ftso_shape_print(ftso_builder_shape(builder, right->value), &text);
+    ftso_diag_entry *entry =
+        ftso_builder_fail(builder, "E0502", wrong->span,
+                          "values of different shapes cannot be added: %s", ftso_text_get(&text));
+    entry->help = "every operator on an edge makes C channels, and halves the map where s = 2";
+    ftso_text_deinit(&text);
+}
+
+ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_t count,
+                            ftso_shape expected)
 {
     FTSO_ASSERT(count > 0);
     ftso_shape first = ftso_builder_shape(builder, terms[0].value);
@@ -278,17 +313,9 @@ ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_
         ftso_shape other = ftso_builder_shape(builder, terms[i].value);
         summands[i] = terms[i].value;
         if (ftso_shape_equal(first, other)) continue;
-        ftso_text text;
-        ftso_text_init(&text);
-        ftso_text_printf(&text, "%s makes ", terms[i].who);
-        ftso_shape_print(other, &text);
-        ftso_text_printf(&text, " and %s ", terms[0].who);
-        ftso_shape_print(first, &text);
-        ftso_diag_entry *entry = ftso_builder_fail(builder, "E0502", terms[i].span,
-                                                   "values of different shapes cannot be added: %s",
-                                                   ftso_text_get(&text));
-        entry->help = "every operator on an edge makes C channels, and halves the map where s = 2";
-        ftso_text_deinit(&text);
+        bool first_is_right =
+            ftso_shape_equal(first, expected) || !ftso_shape_equal(other, expected);
+        refuse_sum(builder, &terms[first_is_right ? i : 0], &terms[first_is_right ? 0 : i]);
         return FTSO_NO_VALUE;
     }
     return ftso_graph_sum(builder->graph, summands, count);

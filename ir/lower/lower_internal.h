@@ -104,8 +104,12 @@ typedef struct ftso_term {
     const char *who;
     ftso_span span;
 } ftso_term;
-/* The sum of terms, E0502 where their shapes differ. */
-ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_t count);
+/* What an operator is to make of `input`: C channels, the map divided by the stride. */
+ftso_shape ftso_builder_expected(const ftso_builder *builder, ftso_value input, int64_t channels,
+                                 int64_t stride);
+/* The sum of terms, E0502 where their shapes differ; a term of the `expected` shape is not blamed. */
+ftso_value ftso_builder_sum(ftso_builder *builder, const ftso_term *terms, size_t count,
+                            ftso_shape expected);
 
 /* Which cell stands where in the stack of the mode being lowered. */
 typedef struct ftso_place_in_stack {
