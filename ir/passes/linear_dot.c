@@ -109,9 +109,11 @@ static ftso_value products(ftso_folder *f, ftso_value u, ftso_value y)
     }
     if (ftso_node_is(&node, "channel_mul"))
         return ftso_fold_binary(f, "mul", node.inputs[1], products(f, u, node.inputs[0]));
-    if (ftso_node_is(&node, "channel_add"))
-        return ftso_fold_binary(f, "add", products(f, u, node.inputs[0]),
-                                ftso_fold_binary(f, "mul", node.inputs[1], sums(f, u, true)));
+    if (ftso_node_is(&node, "channel_add")) {
+        ftso_value scaled = products(f, u, node.inputs[0]);
+        ftso_value moved = ftso_fold_binary(f, "mul", node.inputs[1], sums(f, u, true));
+        return ftso_fold_binary(f, "add", scaled, moved);
+    }
     if (ftso_node_is(&node, "concat")) return products_of_concat(f, u, &node);
     if (ftso_node_is(&node, "shuffle") || ftso_node_is(&node, "slice")) {
         const ftso_node inner = *node_of(f, node.inputs[0]);
