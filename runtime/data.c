@@ -6,8 +6,12 @@
  */
 #include "runtime_internal.h"
 
-#include <limits.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const ftso_reader readers[] = {
     {"cifar10", "folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin",
@@ -39,6 +43,8 @@ void ftso_images_deinit(ftso_images *images)
     memset(images, 0, sizeof(*images));
 }
 
+enum { HUGE_BYTES = 2 << 20 };
+
 ftso_status ftso_images_allocate(ftso_images *images, const char *path)
 {
     const int64_t dims[] = {images->count, images->channels, images->height, images->width};
@@ -56,6 +62,11 @@ ftso_status ftso_images_allocate(ftso_images *images, const char *path)
                           (long long)dims[0], (long long)dims[2], (long long)dims[3]);
     images->pixels = ftso_mem_alloc((size_t)pixels);
     images->labels = ftso_mem_alloc((size_t)images->count * sizeof(int32_t));
+    if (images->pixels && pixels > 2 * HUGE_BYTES) {
+        uintptr_t first = ((uintptr_t)images->pixels + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+        uintptr_t last = ((uintptr_t)images->pixels + (uintptr_t)pixels) / HUGE_BYTES * HUGE_BYTES;
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE); /* advice only */
+    }
     if (!images->pixels || !images->labels) {
         ftso_images_deinit(images);
         return ftso_error(FTSO_ERROR_LIMIT, "no memory for %lld bytes of images in '%s'",
@@ -116,71 +127,123 @@ const char *ftso_sniff(const uint8_t *bytes, size_t length)
 
 /* ---------------------------------------------------------------- reading a file */
 
-enum { LIMIT_BYTES = INT_MAX };
+enum { BUFFER_BYTES = 1 << 20 };
+
+static ftso_status system_error(const char *what, const char *path)
+{
+    return ftso_error(FTSO_ERROR_DATA, "cannot %s '%s': %s", what, path, strerror(errno));
+}
+
+/* Reads up to `count` bytes; fewer at the end of the file only. */
+static ftso_status read_some(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
+{
+    *out_got = 0;
+    while (*out_got < count) {
+        ssize_t got = read(file->fd, out + *out_got, count - *out_got);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return system_error("read", file->path);
+        if (got == 0) break;
+        *out_got += (size_t)got;
+    }
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status refill(ftso_data_file *file)
+{
+    file->at = 0;
+    return read_some(file, file->buffer, BUFFER_BYTES, &file->filled);
+}
+
+static ftso_status open_regular(ftso_data_file *file)
+{
+    struct stat info;
+    /* Not blocking, so that a named pipe is refused and not waited for. */
+    file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file->fd < 0) return system_error("open", file->path);
+    if (fstat(file->fd, &info) < 0) return system_error("look at", file->path);
+    if (!S_ISREG(info.st_mode))
+        return ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not a file", file->path,
+                          S_ISDIR(info.st_mode) ? "a folder" : "a device");
+    file->length = (size_t)info.st_size;
+    if (file->length == 0) return ftso_error(FTSO_ERROR_DATA, "'%s' is empty", file->path);
+    file->buffer = ftso_mem_alloc(BUFFER_BYTES);
+    if (!file->buffer) return ftso_error(FTSO_ERROR_LIMIT, "no memory to read '%s'", file->path);
+    return refill(file);
+}
+
+static ftso_status look(ftso_data_file *file)
+{
+    const char *kind = ftso_sniff(file->buffer, file->filled);
+    if (!kind) return FTSO_STATUS_OK;
+    if (strcmp(kind, "a gzip file") != 0)
+        return ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not data: download it again", file->path,
+                          kind);
+    if (inflateInit2(&file->stream, 16 + MAX_WBITS) != Z_OK)
+        return ftso_error(FTSO_ERROR_LIMIT, "no memory to unpack '%s'", file->path);
+    file->gzip = true;
+    return FTSO_STATUS_OK;
+}
 
 ftso_status ftso_data_open(ftso_data_file *file, const char *path)
 {
     memset(file, 0, sizeof(*file));
-    ftso_arena_init(&file->arena);
     file->path = path;
-    char *bytes;
-    ftso_status status = ftso_file_read(&file->arena, path, LIMIT_BYTES, &bytes, &file->length);
-    if (status.code != FTSO_OK) goto failed;
-    file->bytes = (const uint8_t *)bytes;
-    const char *look = ftso_sniff(file->bytes, file->length);
-    file->gzip = look && strcmp(look, "a gzip file") == 0;
-    if (file->length == 0) {
-        status = ftso_error(FTSO_ERROR_DATA, "'%s' is empty", path);
-        goto failed;
+    ftso_status status = open_regular(file);
+    if (status.code == FTSO_OK) status = look(file);
+    if (status.code != FTSO_OK) ftso_data_close(file);
+    return status;
+}
+
+static ftso_status take_plain(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
+{
+    size_t left = file->filled - file->at;
+    *out_got = count < left ? count : left;
+    memcpy(out, file->buffer + file->at, *out_got);
+    file->at += *out_got;
+    if (*out_got == count) return FTSO_STATUS_OK;
+    size_t more;
+    if (count - *out_got >= BUFFER_BYTES) {
+        FTSO_TRY(read_some(file, out + *out_got, count - *out_got, &more));
+    } else {
+        FTSO_TRY(refill(file));
+        more = count - *out_got < file->filled ? count - *out_got : file->filled;
+        memcpy(out + *out_got, file->buffer, more);
+        file->at = more;
     }
-    if (look && !file->gzip) {
-        status = ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not data: download it again", path, look);
-        goto failed;
-    }
-    if (file->gzip) {
-        file->stream.next_in = (Bytef *)(uintptr_t)file->bytes;
-        file->stream.avail_in = (uInt)file->length;
-        if (inflateInit2(&file->stream, 16 + MAX_WBITS) != Z_OK) {
-            file->gzip = false;
-            status = ftso_error(FTSO_ERROR_LIMIT, "no memory to unpack '%s'", path);
-            goto failed;
-        }
+    *out_got += more;
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status take_gzip(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
+{
+    *out_got = 0;
+    while (*out_got < count && !file->ended) {
+        if (file->at == file->filled) FTSO_TRY(refill(file));
+        if (file->filled == 0)
+            return ftso_error(FTSO_ERROR_DATA, "'%s' is cut short: its gzip data do not end",
+                              file->path);
+        size_t want = count - *out_got;
+        uInt step = want < BUFFER_BYTES ? (uInt)want : BUFFER_BYTES;
+        file->stream.next_in = file->buffer + file->at;
+        file->stream.avail_in = (uInt)(file->filled - file->at);
+        file->stream.next_out = out + *out_got;
+        file->stream.avail_out = step;
+        int result = inflate(&file->stream, Z_NO_FLUSH);
+        *out_got += step - file->stream.avail_out;
+        file->at = file->filled - file->stream.avail_in;
+        file->ended = result == Z_STREAM_END;
+        if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END)
+            return ftso_error(FTSO_ERROR_DATA, "'%s' is damaged: %s", file->path,
+                              file->stream.msg ? file->stream.msg : "bad gzip data");
     }
     return FTSO_STATUS_OK;
-failed:
-    ftso_data_close(file);
-    return status;
 }
 
 /* Reads on; *out_got is less than `count` at the end of the data only. */
 static ftso_status take(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
 {
-    *out_got = 0;
-    if (!file->gzip) {
-        size_t left = file->length - file->at;
-        *out_got = count < left ? count : left;
-        memcpy(out, file->bytes + file->at, *out_got);
-        file->at += *out_got;
-        return FTSO_STATUS_OK;
-    }
-    while (*out_got < count && !file->ended) {
-        size_t want = count - *out_got;
-        uInt step = want < LIMIT_BYTES ? (uInt)want : LIMIT_BYTES;
-        file->stream.next_out = out + *out_got;
-        file->stream.avail_out = step;
-        int result = inflate(&file->stream, Z_NO_FLUSH);
-        *out_got += step - file->stream.avail_out;
-        if (result == Z_STREAM_END)
-            file->ended = true;
-        else if (result == Z_BUF_ERROR ||
-                 (result == Z_OK && file->stream.avail_in == 0 && file->stream.avail_out != 0))
-            return ftso_error(FTSO_ERROR_DATA, "'%s' is cut short: its gzip data do not end",
-                              file->path);
-        else if (result != Z_OK)
-            return ftso_error(FTSO_ERROR_DATA, "'%s' is damaged: %s", file->path,
-                              file->stream.msg ? file->stream.msg : "bad gzip data");
-    }
-    return FTSO_STATUS_OK;
+    return file->gzip ? take_gzip(file, out, count, out_got)
+                      : take_plain(file, out, count, out_got);
 }
 
 ftso_status ftso_data_take(ftso_data_file *file, void *out, size_t count, const char *what)
@@ -209,6 +272,8 @@ ftso_status ftso_data_end(ftso_data_file *file)
 void ftso_data_close(ftso_data_file *file)
 {
     if (file->gzip) inflateEnd(&file->stream);
-    ftso_arena_deinit(&file->arena);
+    ftso_mem_free(file->buffer);
+    if (file->fd >= 0) close(file->fd);
     memset(file, 0, sizeof(*file));
+    file->fd = -1;
 }

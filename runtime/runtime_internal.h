@@ -25,10 +25,11 @@ ftso_work *ftso_states_work(ftso_states *states);
 
 /* A file's content, read from front to back; gzip is undone on the way. */
 typedef struct ftso_data_file {
-    ftso_arena arena;
     const char *path;
-    const uint8_t *bytes; /* as in the file */
-    size_t length, at;
+    int fd;
+    size_t length; /* of the file as it is, packed or not */
+    uint8_t *buffer;
+    size_t filled, at; /* bytes in the buffer; of these, bytes taken */
     bool gzip, ended;
     z_stream stream;
 } ftso_data_file;
