@@ -229,7 +229,6 @@ static const char *clean_text(ftso_parse *parse, const char *text, size_t length
 static void run_parser(ftso_parse *parse)
 {
     void *scanner;
-    /* No memory is handled where memory is handed out: the arena's rule, repeated here for the scanner's own few blocks. */
     int failed = ftso_yylex_init_extra(parse, &scanner);
     FTSO_ASSERT(!failed);
     YY_BUFFER_STATE buffer =
