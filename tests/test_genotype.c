@@ -225,7 +225,8 @@ static void test_hostile_json(void **state)
         memcpy(copy, ftso_text_get(&f.text), length);
         size_t at = (size_t)test_below(&random, (int64_t)length);
         size_t keep = i % 2 ? length : at;
-        copy[at] = i % 3 ? "0123456789 ,[]{}\""[test_below(&random, 17)] : (char)test_below(&random, 256);
+        copy[at] =
+            i % 3 ? "0123456789 ,[]{}\""[test_below(&random, 17)] : (char)test_below(&random, 256);
         uint32_t file = ftso_diag_add_source(&g.diag, "genotype.json", copy, keep);
         if (ftso_genotype_parse_json(&g.arena, &g.diag, file, g.darts, &g.unit))
             read++;
