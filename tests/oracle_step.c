@@ -172,6 +172,12 @@ oracle_case *oracle_build(ftso_arena *arena, const char *name)
         ftso_graph_output(step->network->graph, "gradient", step->gradient, FTSO_NO_VALUE);
         test_ok(ftso_graph_verify(step->network->graph));
     }
+    if (genotype && oracle_find(file, "inference")) {
+        options.inference = true;
+        c->inference = ftso_lower_network(arena, &diag, space, genotype, &options);
+        expect_clean(&diag);
+        assert_non_null(c->inference);
+    }
     c->weight_total = c->steps[1].network->weight_total;
     c->arch_total = c->steps[1].network->arch_total;
     c->weights = oracle_gather(arena, c, "weights");

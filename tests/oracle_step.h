@@ -17,7 +17,8 @@ typedef struct oracle_step {
 
 typedef struct oracle_case {
     const oracle *file;
-    oracle_step steps[2]; /* of arch, of weights */
+    oracle_step steps[2];    /* of arch, of weights */
+    ftso_network *inference; /* a found network with running statistics, or NULL */
     bool has_arch;
     int64_t batch, weight_total, arch_total;
     double *weights, *arch; /* where the case starts */

@@ -6,6 +6,7 @@
 #include "tests/oracle_step.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* An interpreter for one step, with the leaves that a run binds. */
@@ -49,13 +50,19 @@ static void bind_rule(const runner *r, const ftso_optimizer *rule, int64_t t)
     bind_scalar(r, "adam2", oracle_correction(rule->beta2, t));
 }
 
-static void run_step(const runner *r, const char *kind, int64_t batch_number)
+/* Runs the first `count` images of a batch. */
+static void run_images(const runner *r, const char *kind, int64_t batch_number, int64_t count)
 {
     const oracle_tensor *image = oracle_get(r->c->file, "%s.image/%d", kind, (int)batch_number);
     const oracle_tensor *label = oracle_get(r->c->file, "%s.label/%d", kind, (int)batch_number);
-    bind(r, "image", image->data, image->count);
-    bind(r, "label", label->data, label->count);
-    test_ok(ftso_interp_run(r->interp, r->c->batch));
+    bind(r, "image", image->data, image->count / (size_t)r->c->batch * (size_t)count);
+    bind(r, "label", label->data, (size_t)count);
+    test_ok(ftso_interp_run(r->interp, count));
+}
+
+static void run_step(const runner *r, const char *kind, int64_t batch_number)
+{
+    run_images(r, kind, batch_number, r->c->batch);
 }
 
 static const double *output_of(const runner *r, const char *name)
@@ -196,10 +203,100 @@ static void check_steps(const char *name, bool passes)
     ftso_arena_deinit(&arena);
 }
 
+/* ---------------------------------------------------------------- fewer images than planned */
+
+static void check_short(const char *name, bool passes)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    const oracle_case *c = oracle_build(&arena, name);
+    size_t weight_total = (size_t)c->weight_total, arch_total = (size_t)c->arch_total;
+    const double limit = 1e-9;
+    double *zeros = FTSO_ARRAY(&arena, double, weight_total + arch_total);
+    for (int which = c->has_arch ? 0 : 1; which < 2; which++) {
+        runner r = runner_new(&arena, c, which, passes);
+        bind(&r, "weights", c->weights, weight_total);
+        if (c->has_arch) bind(&r, "arch", c->arch, arch_total);
+        if (which) bind(&r, "weights.momentum", zeros, weight_total);
+        if (!which) bind(&r, "arch.m", zeros, arch_total);
+        if (!which) bind(&r, "arch.v", zeros, arch_total);
+        bind_rule(&r, which ? &c->weight_rule : &c->arch_rule, 1);
+        const char *text = oracle_find(c->file, "short");
+        for (char *end; *text; text = end) {
+            long long count = strtoll(text, &end, 10);
+            const char *prefix = ftso_format(&arena, "short.%lld.%s", count, which ? "" : "arch.");
+            bind(&r, "weights", c->weights, weight_total);
+            if (c->has_arch) bind(&r, "arch", c->arch, arch_total);
+            run_images(&r, which ? "train" : "valid", 0, count);
+            const oracle_tensor *loss = oracle_get(c->file, "%sloss", prefix);
+            expect_near(c, prefix, output_of(&r, "loss"), loss->data, 1, 0, limit);
+            if (!which) {
+                expect_arch(&arena, c, prefix, output_of(&r, "gradient"),
+                            oracle_get(c->file, "%sgradient", prefix), limit);
+                continue;
+            }
+            const ftso_weight *stem = &r.step->network->weight_table[0];
+            const oracle_tensor *gradient =
+                oracle_get(c->file, "%sgradient/%s", prefix, stem->name);
+            expect_near(c, prefix, output_of(&r, "gradient") + stem->offset, gradient->data,
+                        gradient->count, 0, limit);
+        }
+        ftso_interp_free(r.interp);
+    }
+    ftso_arena_deinit(&arena);
+}
+
+/* ---------------------------------------------------------------- running statistics */
+
+static void check_inference(const char *name)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    const oracle_case *c = oracle_build(&arena, name);
+    assert_non_null(c->inference);
+    const ftso_network *network = c->inference;
+    const oracle_tensor *image = oracle_get(c->file, "valid.image/0");
+    const oracle_tensor *logits = oracle_get(c->file, "inference.logits");
+    double *running = FTSO_ARRAY(&arena, double, (size_t)network->running_total);
+    for (size_t i = 0; i < network->running_count; i++) {
+        const ftso_weight *row = &network->running_table[i];
+        const oracle_tensor *stored = oracle_get(c->file, "running/%s", row->name);
+        assert_int_equal(stored->count, ftso_shape_count(row->shape));
+        memcpy(running + row->offset, stored->data, stored->count * sizeof(double));
+    }
+    for (int passes = 0; passes < 2; passes++) {
+        ftso_graph *graph = network->graph;
+        if (passes) test_ok(ftso_passes_run(&arena, graph, NULL, 0, NULL, NULL, &graph));
+        runner r = {c, &c->steps[1], graph, ftso_interp_new(graph)};
+        bind(&r, "weights", c->weights, (size_t)c->weight_total);
+        bind(&r, "running", running, (size_t)network->running_total);
+        for (int64_t count = c->batch; count;
+             count = count > 1 ? 1 : 0) { /* all images, then one alone */
+            size_t share = (size_t)(c->batch / count);
+            bind(&r, "image", image->data, image->count / share);
+            test_ok(ftso_interp_run(r.interp, count));
+            expect_near(c, "logits in inference", output_of(&r, "logits"), logits->data,
+                        logits->count / share, 0, 1e-9);
+        }
+        ftso_interp_free(r.interp);
+    }
+    ftso_arena_deinit(&arena);
+}
+
+static void inference(void **state)
+{
+    (void)state;
+    check_inference("found-darts-v2");
+    check_inference("found-all-kinds");
+    check_inference("nb201-found");
+}
+
 static void check_case(const char *name)
 {
-    check_steps(name, false);
-    check_steps(name, true);
+    for (int passes = 0; passes < 2; passes++) {
+        check_steps(name, passes);
+        check_short(name, passes);
+    }
 }
 
 #define CASE(function, name)                                                                       \
@@ -238,6 +335,6 @@ int main(void)
         cmocka_unit_test(darts),           cmocka_unit_test(pc_darts),
         cmocka_unit_test(nb201_search),    cmocka_unit_test(found_darts_v2),
         cmocka_unit_test(found_all_kinds), cmocka_unit_test(found_aux),
-        cmocka_unit_test(nb201_found)};
+        cmocka_unit_test(nb201_found),     cmocka_unit_test(inference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from networks import DARTS_8, NB201, NB201_5, Network, Supernet, named_weights
+from networks import BatchNorm, DARTS_8, NB201, NB201_5, Network, Supernet, named_weights
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCHES = 11  # pairs of a validation and a training batch; float32 errors are medians over them
@@ -199,6 +199,42 @@ def arch_parts(net, arch):
     return parts
 
 
+def short_batches(case, net, weights, arch, batches, writer):
+    """The same network on fewer images than it is planned for: everything is a mean over the images that are there."""
+    run = Run(case, net, weights, arch, torch.float64)
+    for count in sorted({case["batch"] - 1, 2}):
+        if arch is not None:
+            images, labels = batches[0]
+            loss, _ = run.loss(images[:count], labels[:count])
+            gradient, = torch.autograd.grad(loss, [run.arch])
+            writer.tensor(f"short.{count}.arch.loss", "f64", loss)
+            writer.tensor(f"short.{count}.arch.gradient", "f64", gradient)
+        images, labels = batches[1]
+        loss, logits = run.loss(images[:count], labels[:count])
+        gradients = torch.autograd.grad(loss, list(run.table.values()), allow_unused=True)
+        writer.tensor(f"short.{count}.loss", "f64", loss)
+        writer.tensor(f"short.{count}.logits", "f64", logits)
+        stem = dict(zip(run.table, gradients))["stem.0.weight"]
+        writer.tensor(f"short.{count}.gradient/stem.0.weight", "f64", stem)
+    writer.line("short", *sorted({case["batch"] - 1, 2}))
+
+
+def inference(case, net, weights, batches, writer):
+    """Logits of validation batch 0 with given running statistics."""
+    Run(case, net, weights, None, torch.float64)
+    for module in net.modules():
+        if isinstance(module, BatchNorm):
+            mean = (0.3 * torch.randn(module.num_features)).to(torch.float32).to(torch.float64)
+            var = (0.5 + torch.rand(module.num_features)).to(torch.float32).to(torch.float64)
+            writer.tensor(f"running/{module.path}.running_mean", "f32", mean)
+            writer.tensor(f"running/{module.path}.running_var", "f32", var)
+            module.running = (mean, var)
+    with torch.no_grad():
+        logits = net(batches[0][0])
+    writer.tensor("inference.logits", "f64", logits)
+    writer.line("inference", 1)
+
+
 def float32_errors(case, net64, net32, weights, arch, batches, writer):
     """Distances of PyTorch's float32 from its float64, per tensor, from the same start for every batch."""
     double, single = Run(case, net64, weights, arch, torch.float64), Run(case, net32, weights, arch, torch.float32)
@@ -321,6 +357,9 @@ def make(name, case):
     if arch is not None:
         writer.tensor("last.arch.update", "f64", run.arch.detach() - arch)
     float32_errors(case, net, build(case), weights, arch, batches, writer)
+    short_batches(case, net.to(torch.float64), weights, arch, batches, writer)
+    if case.get("genotype") and not case.get("auxiliary"):
+        inference(case, net, weights, batches, writer)
     size = writer.save(os.path.join(HERE, f"{name}.oracle"))
     print(f"{name}: {sum(t.numel() for t in weights.values())} weights, {size} bytes", flush=True)
     return size

@@ -41,11 +41,17 @@ class Conv(nn.Conv2d):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch statistics only: the search and one training step never read running ones."""
+    """Batch statistics, as the search and a training step use them; `running` (mean, variance) instead where it is set."""
+    running = None
 
     def __init__(self, path, channels, affine):
         super().__init__(channels, affine=affine, track_running_stats=False)
         self.path = path
+
+    def forward(self, x):
+        if self.running is None:
+            return super().forward(x)
+        return F.batch_norm(x, *self.running, self.weight, self.bias, False, 0.0, self.eps)
 
 
 class Linear(nn.Linear):
