@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 #include "kernels/kernels.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct cpu_device {
@@ -191,13 +190,4 @@ ftso_status ftso_device_open_cpu(const ftso_device_options *options, ftso_device
         .close = close_device,
     };
     return FTSO_STATUS_OK;
-}
-
-const char *ftso_cache_dir(ftso_arena *arena)
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    const char *path = base && *base   ? ftso_format(arena, "%s/ftso", base)
-                       : home && *home ? ftso_format(arena, "%s/.cache/ftso", home)
-                                       : NULL;
-    return path && ftso_dir_create(path).code == FTSO_OK ? path : NULL;
 }

@@ -52,8 +52,9 @@ typedef struct ftso_kernel_class {
     const char *name; /* as ftso_op.kernel_class and ftso_region.kernel_class name it */
     const char *doc;
     /* Emits <symbol>_prepare, _body, _finish as far as has_* say, and fills in the launch's shape. */
-    ftso_status (*emit_llvm)(struct ftso_emitter *emitter, const ftso_schedule *schedule, const ftso_region *region,
-                             const char *symbol, ftso_launch_shape *out_shape);
+    ftso_status (*emit_llvm)(struct ftso_emitter *emitter, const ftso_schedule *schedule,
+                             const ftso_region *region, const char *symbol,
+                             ftso_launch_shape *out_shape);
 } ftso_kernel_class;
 
 typedef struct ftso_kernel_table {
@@ -67,6 +68,8 @@ typedef struct ftso_compiler_options {
     int threads;           /* that compile; 0: one per processor */
     const char *cache_dir; /* NULL: no disk cache */
     const ftso_kernel_table *kernels;
+    const char *
+        identity; /* of the code generator, part of cache keys; NULL: this build's (tests give others) */
 } ftso_compiler_options;
 
 /* Counts and times, for --time and for tests of the cache. */
@@ -77,21 +80,24 @@ typedef struct ftso_compile_report {
 
 /* Owns the JIT and all machine code; programs made by it die with it. Thread-safe for one call at a time. */
 typedef struct ftso_compiler ftso_compiler;
-ftso_status FTSO_MUST_USE ftso_compiler_new(const ftso_compiler_options *options, ftso_compiler **out_compiler);
+ftso_status FTSO_MUST_USE ftso_compiler_new(const ftso_compiler_options *options,
+                                            ftso_compiler **out_compiler);
 void ftso_compiler_free(ftso_compiler *compiler);
 
 /*
  * Compiles a schedule to a program in `arena`. Inputs, states and outputs become slots by name.
  * Regions that an earlier program of this compiler already has are not compiled again.
  */
-ftso_status FTSO_MUST_USE ftso_compile(ftso_compiler *compiler, ftso_arena *arena, const ftso_schedule *schedule,
-                                       ftso_program **out_program, ftso_compile_report *report);
+ftso_status FTSO_MUST_USE ftso_compile(ftso_compiler *compiler, ftso_arena *arena,
+                                       const ftso_schedule *schedule, ftso_program **out_program,
+                                       ftso_compile_report *report);
 
 /* The layout that CPU programs use: bytes that a value takes, channels of images rounded up to the vector width. */
 int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape);
 
 /* LLVM text of every unique region of the schedule, in order (for --dump=llvm and goldens); assembly with `assembly`. */
-ftso_status FTSO_MUST_USE ftso_compile_text(const ftso_compiler_options *options, const ftso_schedule *schedule,
-                                            bool assembly, ftso_text *out);
+ftso_status FTSO_MUST_USE ftso_compile_text(const ftso_compiler_options *options,
+                                            const ftso_schedule *schedule, bool assembly,
+                                            ftso_text *out);
 
 #endif

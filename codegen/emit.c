@@ -1,0 +1,302 @@
+/*
+ * Emission: functions, loops, numbers, memory. See emit_llvm.h.
+ */
+#include "codegen/emit_llvm.h"
+
+#include <string.h>
+
+/* ---------------------------------------------------------------- numbers */
+
+LLVMValueRef ftso_emit_i64(ftso_emitter *e, int64_t value)
+{
+    return LLVMConstInt(e->i64, (unsigned long long)value, true);
+}
+
+LLVMValueRef ftso_emit_f32(ftso_emitter *e, double value)
+{
+    return LLVMConstReal(e->f32, (double)(float)value);
+}
+
+LLVMValueRef ftso_emit_splat(ftso_emitter *e, LLVMValueRef scalar)
+{
+    LLVMValueRef one = LLVMBuildInsertElement(e->builder, LLVMGetUndef(e->vector), scalar,
+                                              LLVMConstInt(e->i32, 0, false), "");
+    LLVMValueRef zeros = LLVMConstNull(LLVMVectorType(e->i32, (unsigned)e->target.vector_floats));
+    return LLVMBuildShuffleVector(e->builder, one, LLVMGetUndef(e->vector), zeros, "");
+}
+
+LLVMValueRef ftso_emit_splat_of(ftso_emitter *e, double value)
+{
+    LLVMValueRef lanes[64];
+    for (int i = 0; i < e->target.vector_floats; i++) lanes[i] = ftso_emit_f32(e, value);
+    return LLVMConstVector(lanes, (unsigned)e->target.vector_floats);
+}
+
+static bool is_constant(LLVMValueRef value, int64_t *out)
+{
+    if (!LLVMIsAConstantInt(value)) return false;
+    *out = LLVMConstIntGetSExtValue(value);
+    return true;
+}
+
+LLVMValueRef ftso_emit_add(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    int64_t x, y;
+    bool has_x = is_constant(a, &x), has_y = is_constant(b, &y);
+    if (has_x && has_y) return ftso_emit_i64(e, x + y);
+    if (has_x && x == 0) return b;
+    if (has_y && y == 0) return a;
+    return LLVMBuildNSWAdd(e->builder, a, b, "");
+}
+
+LLVMValueRef ftso_emit_mul(ftso_emitter *e, LLVMValueRef a, int64_t b)
+{
+    int64_t x;
+    if (is_constant(a, &x)) return ftso_emit_i64(e, x * b);
+    return b == 1 ? a : LLVMBuildNSWMul(e->builder, a, ftso_emit_i64(e, b), "");
+}
+
+LLVMValueRef ftso_emit_min_i64(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+LLVMValueRef ftso_emit_intrinsic(ftso_emitter *e, const char *name, LLVMValueRef a, LLVMValueRef b)
+{
+    char full[64];
+    int length = snprintf(full, sizeof(full), "llvm.%s", name);
+    unsigned id = LLVMLookupIntrinsicID(full, (size_t)length);
+    FTSO_ASSERT(id);
+    LLVMTypeRef type = LLVMTypeOf(a), parameters[] = {type, type};
+    LLVMValueRef arguments[] = {a, b};
+    unsigned count = b ? 2 : 1;
+    LLVMValueRef callee = LLVMGetIntrinsicDeclaration(e->module, id, &type, 1);
+    return LLVMBuildCall2(e->builder, LLVMFunctionType(type, parameters, count, false), callee,
+                          arguments, count, "");
+}
+
+LLVMValueRef ftso_emit_fma(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
+{
+    if (!e->target.has_fma)
+        return LLVMBuildFAdd(e->builder, LLVMBuildFMul(e->builder, a, b, ""), c, "");
+    unsigned id = LLVMLookupIntrinsicID("llvm.fma", 8);
+    LLVMTypeRef type = LLVMTypeOf(a), parameters[] = {type, type, type};
+    LLVMValueRef arguments[] = {a, b, c},
+                 callee = LLVMGetIntrinsicDeclaration(e->module, id, &type, 1);
+    return LLVMBuildCall2(e->builder, LLVMFunctionType(type, parameters, 3, false), callee,
+                          arguments, 3, "");
+}
+
+int64_t ftso_emit_round(const ftso_emitter *e, int64_t channels)
+{
+    int64_t v = e->target.vector_floats;
+    return (channels + v - 1) / v * v;
+}
+
+/* ---------------------------------------------------------------- memory */
+
+LLVMValueRef ftso_emit_at(ftso_emitter *e, LLVMValueRef base, LLVMValueRef elements)
+{
+    int64_t constant;
+    if (is_constant(elements, &constant) && constant == 0) return base;
+    return LLVMBuildInBoundsGEP2(e->builder, e->f32, base, &elements, 1, "");
+}
+
+static LLVMValueRef load(ftso_emitter *e, LLVMTypeRef type, LLVMValueRef address)
+{
+    LLVMValueRef value = LLVMBuildLoad2(e->builder, type, address, "");
+    LLVMSetAlignment(value, 4);
+    return value;
+}
+
+LLVMValueRef ftso_emit_load(ftso_emitter *e, LLVMValueRef address)
+{
+    return load(e, e->f32, address);
+}
+
+LLVMValueRef ftso_emit_load_vector(ftso_emitter *e, LLVMValueRef address)
+{
+    return load(e, e->vector, address);
+}
+
+static void set_metadata(ftso_emitter *e, LLVMValueRef instruction, const char *kind)
+{
+    if (!e->reads_scope) return;
+    unsigned id = LLVMGetMDKindIDInContext(e->context, kind, (unsigned)strlen(kind));
+    LLVMSetMetadata(instruction, id, e->reads_scope);
+}
+
+LLVMValueRef ftso_emit_from_reads(ftso_emitter *e, LLVMValueRef value)
+{
+    if (LLVMIsALoadInst(value)) set_metadata(e, value, "alias.scope");
+    return value;
+}
+
+void ftso_emit_store(ftso_emitter *e, LLVMValueRef value, LLVMValueRef address)
+{
+    LLVMValueRef store = LLVMBuildStore(e->builder, value, address);
+    LLVMSetAlignment(store, 4);
+    set_metadata(e, store, "noalias");
+}
+
+void ftso_emit_reads_are_constant(ftso_emitter *e)
+{
+    LLVMMetadataRef name = LLVMMDStringInContext2(e->context, "region", 6);
+    LLVMMetadataRef domain = LLVMMDNodeInContext2(e->context, &name, 1);
+    LLVMMetadataRef parts[] = {LLVMMDStringInContext2(e->context, "reads", 5), domain};
+    LLVMMetadataRef scope = LLVMMDNodeInContext2(e->context, parts, 2);
+    e->reads_scope = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, &scope, 1));
+}
+
+void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef address,
+                           int64_t count)
+{
+    if (count >= e->target.vector_floats) {
+        ftso_emit_store(e, vector, address);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        ftso_emit_store(e,
+                        LLVMBuildExtractElement(e->builder, vector,
+                                                LLVMConstInt(e->i32, (unsigned)i, false), ""),
+                        ftso_emit_at(e, address, ftso_emit_i64(e, i)));
+}
+
+/* ---------------------------------------------------------------- functions and loops */
+
+/* Loads field number `index` of ftso_kernel_args; all fields are eight bytes. */
+static LLVMValueRef field(ftso_emitter *e, LLVMTypeRef type, unsigned index)
+{
+    LLVMValueRef offset = ftso_emit_i64(e, index);
+    LLVMValueRef at =
+        LLVMBuildInBoundsGEP2(e->builder, e->i64, LLVMGetParam(e->function, 0), &offset, 1, "");
+    LLVMValueRef value = LLVMBuildLoad2(e->builder, type, at, "");
+    LLVMSetAlignment(value, 8);
+    return value;
+}
+
+void ftso_emit_function(ftso_emitter *e, const char *symbol, const char *part)
+{
+    char name[160];
+    snprintf(name, sizeof(name), "%s_%s", symbol, part);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &e->pointer, 1, false);
+    e->function = LLVMAddFunction(e->module, name, type);
+    unsigned kind = LLVMGetEnumAttributeKindForName("nounwind", 8);
+    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(e->context, kind, 0));
+    LLVMAddTargetDependentFunctionAttr(e->function, "target-cpu", e->target.cpu);
+    LLVMAddTargetDependentFunctionAttr(e->function, "target-features", e->target.features);
+    if (e->target.vector_floats >= 16)
+        LLVMAddTargetDependentFunctionAttr(e->function, "prefer-vector-width", "512");
+    LLVMPositionBuilderAtEnd(e->builder,
+                             LLVMAppendBasicBlockInContext(e->context, e->function, "entry"));
+
+    LLVMValueRef buffers = field(e, e->pointer, 0);
+    e->shared = field(e, e->pointer, 1);
+    e->scratch = field(e, e->pointer, 2);
+    e->batch = field(e, e->i64, 3);
+    e->item = field(e, e->i64, 4);
+    const ftso_region *region = e->region;
+    for (size_t i = 0; i < region->read_count + region->write_count; i++) {
+        ftso_value value =
+            i < region->read_count ? region->reads[i] : region->writes[i - region->read_count];
+        LLVMValueRef index = ftso_emit_i64(e, (int64_t)i);
+        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->builder, e->pointer, buffers, &index, 1, "");
+        e->address[value] = LLVMBuildLoad2(e->builder, e->pointer, at, "");
+        LLVMSetAlignment(e->address[value], 8);
+    }
+}
+
+void ftso_emit_return(ftso_emitter *e)
+{
+    LLVMBuildRetVoid(e->builder);
+}
+
+static LLVMBasicBlockRef block(ftso_emitter *e, const char *name)
+{
+    return LLVMAppendBasicBlockInContext(e->context, e->function, name);
+}
+
+void ftso_emit_loop(ftso_emitter *e, ftso_loop *loop, LLVMValueRef first, LLVMValueRef limit,
+                    int64_t step, bool at_least_once, const LLVMValueRef *initial, int count)
+{
+    FTSO_ASSERT(count <= FTSO_MAX_CARRIED);
+    int64_t from, to;
+    if (is_constant(first, &from) && is_constant(limit, &to) && from < to) at_least_once = true;
+    loop->limit = limit;
+    loop->step = ftso_emit_i64(e, step);
+    loop->carried_count = count;
+    loop->before = LLVMGetInsertBlock(e->builder);
+    loop->body = block(e, "loop");
+    loop->skip = at_least_once ? NULL : block(e, "skip");
+    for (int i = 0; i < count; i++) loop->initial[i] = initial[i];
+    if (at_least_once)
+        LLVMBuildBr(e->builder, loop->body);
+    else
+        LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, first, limit, ""),
+                        loop->body, loop->skip);
+    LLVMPositionBuilderAtEnd(e->builder, loop->body);
+    loop->index = LLVMBuildPhi(e->builder, e->i64, "i");
+    LLVMAddIncoming(loop->index, &first, &loop->before, 1);
+    for (int i = 0; i < count; i++) {
+        loop->carried[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(initial[i]), "");
+        LLVMAddIncoming(loop->carried[i], &loop->initial[i], &loop->before, 1);
+    }
+}
+
+void ftso_emit_loop_end(ftso_emitter *e, ftso_loop *loop, const LLVMValueRef *next)
+{
+    LLVMValueRef following = LLVMBuildNSWAdd(e->builder, loop->index, loop->step, "");
+    LLVMValueRef again = LLVMBuildICmp(e->builder, LLVMIntSLT, following, loop->limit, "");
+    LLVMBasicBlockRef last = LLVMGetInsertBlock(e->builder);
+    LLVMBasicBlockRef after = loop->skip ? loop->skip : block(e, "after");
+    LLVMMoveBasicBlockAfter(after, last);
+    LLVMBuildCondBr(e->builder, again, loop->body, after);
+    LLVMAddIncoming(loop->index, &following, &last, 1);
+    for (int i = 0; i < loop->carried_count; i++)
+        LLVMAddIncoming(loop->carried[i], (LLVMValueRef *)&next[i], &last, 1);
+    LLVMPositionBuilderAtEnd(e->builder, after);
+    for (int i = 0; i < loop->carried_count; i++) {
+        if (!loop->skip) {
+            loop->carried[i] = next[i];
+            continue;
+        }
+        LLVMValueRef merged = LLVMBuildPhi(e->builder, LLVMTypeOf(next[i]), "");
+        LLVMAddIncoming(merged, &loop->initial[i], &loop->before, 1);
+        LLVMAddIncoming(merged, (LLVMValueRef *)&next[i], &last, 1);
+        loop->carried[i] = merged;
+    }
+}
+
+void ftso_emit_if(ftso_emitter *e, ftso_if *branch, LLVMValueRef condition)
+{
+    LLVMBasicBlockRef inside = block(e, "then");
+    branch->after = block(e, "endif");
+    LLVMBuildCondBr(e->builder, condition, inside, branch->after);
+    LLVMPositionBuilderAtEnd(e->builder, inside);
+}
+
+void ftso_emit_if_end(ftso_emitter *e, ftso_if *branch)
+{
+    LLVMBuildBr(e->builder, branch->after);
+    LLVMMoveBasicBlockAfter(branch->after, LLVMGetInsertBlock(e->builder));
+    LLVMPositionBuilderAtEnd(e->builder, branch->after);
+}
+
+/* ---------------------------------------------------------------- items */
+
+enum { ITEMS = 32 };
+
+int64_t ftso_emit_images_per_item(const ftso_emitter *e, int64_t planned_batch)
+{
+    (void)e;
+    return (planned_batch + ITEMS - 1) / ITEMS;
+}
+
+void ftso_emit_images(ftso_emitter *e, ftso_loop *loop, int64_t images_per_item)
+{
+    LLVMValueRef first = ftso_emit_mul(e, e->item, images_per_item);
+    LLVMValueRef limit =
+        ftso_emit_min_i64(e, ftso_emit_add(e, first, ftso_emit_i64(e, images_per_item)), e->batch);
+    ftso_emit_loop(e, loop, first, limit, 1, true, NULL, 0);
+}

@@ -1,0 +1,322 @@
+/*
+ * Epilogues: what a region stores and adds up, from the cores' results on.
+ *
+ * In: results of the cores in scratch, pixel after pixel. Out: images in memory, one slot of sums per item, and a finish
+ * function that adds the slots up.
+ * Must hold: sums are float over the pixels of one call (a band of rows of one image), double from there on, calls in image
+ * order, items in item order; so neither threads nor scratch sizes that depend on them change a bit.
+ */
+#include "codegen/emit_llvm.h"
+
+#include <string.h>
+
+enum { DOUBLE_FLOATS = 2, MAX_CHUNK = 4, MAX_OUTPUTS = 64 };
+
+static const ftso_node *node_of(const ftso_emitter *e, ftso_value value)
+{
+    return ftso_graph_node(e->schedule->graph, value);
+}
+
+/* Channels that a written image or a reduction runs over. */
+static int64_t channels_of(const ftso_emitter *e, ftso_value value)
+{
+    const ftso_node *node = node_of(e, value);
+    if (ftso_value_role(e->schedule->graph, value) == FTSO_ROLE_REDUCTION)
+        node = node_of(e, node->inputs[0]);
+    return node->shape.dim[1];
+}
+
+ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset)
+{
+    ftso_epilogue epilogue = {.shared_offset = shared_offset};
+    size_t capacity = 0;
+    for (size_t i = 0; i < e->region->write_count; i++) {
+        ftso_value value = e->region->writes[i];
+        if (ftso_value_role(e->schedule->graph, value) != FTSO_ROLE_REDUCTION) continue;
+        FTSO_PUSH(e->arena, epilogue.reductions, epilogue.reduction_count, capacity, value);
+        epilogue.slot_floats += DOUBLE_FLOATS * ftso_emit_round(e, channels_of(e, value));
+    }
+    return epilogue;
+}
+
+static LLVMValueRef slot_of(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef item)
+{
+    LLVMValueRef at = ftso_emit_mul(e, item, epilogue->slot_floats);
+    return ftso_emit_at(e, e->shared,
+                        ftso_emit_add(e, at, ftso_emit_i64(e, epilogue->shared_offset)));
+}
+
+/* Floats from the slot's start to reduction number `index`. */
+static int64_t offset_of(ftso_emitter *e, const ftso_epilogue *epilogue, size_t index)
+{
+    int64_t offset = 0;
+    for (size_t i = 0; i < index; i++)
+        offset += DOUBLE_FLOATS * ftso_emit_round(e, channels_of(e, epilogue->reductions[i]));
+    return offset;
+}
+
+void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    if (epilogue->reduction_count == 0) return;
+    LLVMValueRef slot = slot_of(e, epilogue, e->item);
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, epilogue->slot_floats),
+                   e->target.vector_floats, true, NULL, 0);
+    ftso_emit_store(e, ftso_emit_splat_of(e, 0), ftso_emit_at(e, slot, loop.index));
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
+/* ---------------------------------------------------------------- one pass over pixels */
+
+/* Outputs that run over the same number of channels, and what their expressions allow. */
+typedef struct group {
+    int64_t channels;
+    ftso_value images[MAX_OUTPUTS];
+    size_t image_count;
+    size_t sums[MAX_OUTPUTS]; /* indices of reductions */
+    size_t sum_count;
+    bool uniform;
+} group;
+
+/* A pass: which pixels, which channels. */
+typedef struct pass {
+    const ftso_epilogue *epilogue;
+    LLVMValueRef image, first, pixels, slot;
+    const LLVMValueRef *core_address;
+} pass;
+
+static LLVMValueRef sum_term(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *reduction,
+                             int64_t channel, LLVMValueRef sum)
+{
+    LLVMValueRef x = ftso_emit_channels(e, pixel, reduction->inputs[0], channel);
+    if (reduction->input_count == 1) return LLVMBuildFAdd(e->builder, sum, x, "");
+    return ftso_emit_fma(e, x, ftso_emit_channels(e, pixel, reduction->inputs[1], channel), sum);
+}
+
+/* Adds a float sum to its doubles in the slot. */
+static void add_to_slot(ftso_emitter *e, LLVMValueRef sum, LLVMValueRef slot, LLVMValueRef channel,
+                        int64_t offset)
+{
+    LLVMValueRef doubles = ftso_emit_at(e, slot, ftso_emit_i64(e, offset));
+    LLVMValueRef at = LLVMBuildInBoundsGEP2(e->builder, e->f64, doubles, &channel, 1, "");
+    LLVMValueRef old = LLVMBuildLoad2(e->builder, e->vector64, at, "");
+    LLVMSetAlignment(old, 4);
+    LLVMValueRef sum64 = LLVMBuildFPExt(e->builder, sum, e->vector64, "");
+    LLVMSetAlignment(LLVMBuildStore(e->builder, LLVMBuildFAdd(e->builder, old, sum64, ""), at), 4);
+}
+
+/* The pixels of the pass for channels [channel + first, + vectors * V) of the group. `channel` NULL: none. */
+static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueRef channel,
+                      int64_t first, int vectors)
+{
+    int v = e->target.vector_floats;
+    int sums = (int)g->sum_count * vectors;
+    LLVMValueRef initial[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED];
+    for (int i = 0; i < sums; i++) initial[i] = ftso_emit_splat_of(e, 0);
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), p->pixels, 1, true, initial, sums);
+    LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->region->core_count + 1);
+    for (size_t i = 0; i < e->region->core_count; i++) {
+        int64_t stored = ftso_emit_round(e, node_of(e, e->region->cores[i])->shape.dim[1]);
+        cores[i] = ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, loop.index, stored));
+    }
+    ftso_pixel pixel = {.image = p->image,
+                        .number = ftso_emit_add(e, p->first, loop.index),
+                        .cores = e->region->cores,
+                        .core_address = cores,
+                        .core_count = e->region->core_count,
+                        .channel = channel};
+    for (size_t i = 0; i < g->image_count; i++) {
+        ftso_shape shape = node_of(e, g->images[i])->shape;
+        int64_t stored = ftso_emit_round(e, shape.dim[1]);
+        LLVMValueRef number =
+            ftso_emit_add(e, ftso_emit_mul(e, p->image, shape.dim[2] * shape.dim[3]), pixel.number);
+        LLVMValueRef at = ftso_emit_mul(e, number, stored);
+        if (channel) at = ftso_emit_add(e, at, channel);
+        for (int k = 0; k < vectors; k++) {
+            int64_t c = first + (int64_t)k * v;
+            LLVMValueRef value = ftso_emit_channels(e, &pixel, g->images[i], c);
+            ftso_emit_store(e, value,
+                            ftso_emit_at(e, e->address[g->images[i]],
+                                         ftso_emit_add(e, at, ftso_emit_i64(e, c))));
+        }
+    }
+    for (size_t i = 0; i < g->sum_count; i++) {
+        const ftso_node *reduction = node_of(e, p->epilogue->reductions[g->sums[i]]);
+        for (int k = 0; k < vectors; k++) {
+            int at = (int)i * vectors + k;
+            next[at] = sum_term(e, &pixel, reduction, first + (int64_t)k * v, loop.carried[at]);
+        }
+    }
+    ftso_emit_loop_end(e, &loop, next);
+    for (size_t i = 0; i < g->sum_count; i++)
+        for (int k = 0; k < vectors; k++) {
+            LLVMValueRef c = ftso_emit_i64(e, first + (int64_t)k * v);
+            if (channel) c = ftso_emit_add(e, channel, c);
+            add_to_slot(e, loop.carried[(int)i * vectors + k], p->slot, c,
+                        offset_of(e, p->epilogue, g->sums[i]));
+        }
+}
+
+/* Channel chunks of a group: a loop over equal chunks where expressions are uniform, else one after another. */
+static void run_group(ftso_emitter *e, const pass *p, const group *g)
+{
+    int v = e->target.vector_floats;
+    int64_t stored = ftso_emit_round(e, g->channels);
+    int total = (int)(stored / v);
+    if (!g->uniform) {
+        int room = FTSO_MAX_CARRIED / (int)(g->sum_count ? g->sum_count : 1);
+        int wide = total < room ? total : room;
+        if (g->sum_count > 1 && wide > 8) wide = 8;
+        for (int k = 0; k < total; k += wide)
+            run_chunk(e, p, g, NULL, (int64_t)k * v, total - k < wide ? total - k : wide);
+        return;
+    }
+    int chunk = total;
+    while (chunk > MAX_CHUNK || total % chunk) chunk--;
+    if (chunk == total) {
+        run_chunk(e, p, g, NULL, 0, total);
+        return;
+    }
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, stored), (int64_t)chunk * v,
+                   true, NULL, 0);
+    run_chunk(e, p, g, loop.index, 0, chunk);
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
+static group *group_for(group *groups, size_t *count, int64_t channels)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (groups[i].channels == channels) return &groups[i];
+    FTSO_ASSERT(*count < MAX_OUTPUTS);
+    groups[*count] = (group){.channels = channels, .uniform = true};
+    return &groups[(*count)++];
+}
+
+void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef image,
+                            LLVMValueRef first, LLVMValueRef pixels,
+                            const LLVMValueRef *core_address)
+{
+    group *groups = FTSO_ARRAY(e->arena, group, MAX_OUTPUTS);
+    size_t count = 0;
+    for (size_t i = 0; i < e->region->write_count; i++) {
+        ftso_value value = e->region->writes[i];
+        if (node_of(e, value)->shape.rank != 4 || !node_of(e, value)->shape.batched) continue;
+        group *g = group_for(groups, &count, channels_of(e, value));
+        FTSO_ASSERT(g->image_count < MAX_OUTPUTS);
+        g->images[g->image_count++] = value;
+        g->uniform = g->uniform && ftso_emit_is_uniform(e, value);
+    }
+    for (size_t i = 0; i < epilogue->reduction_count; i++) {
+        const ftso_node *reduction = node_of(e, epilogue->reductions[i]);
+        group *g = group_for(groups, &count, channels_of(e, epilogue->reductions[i]));
+        FTSO_ASSERT(g->sum_count < MAX_OUTPUTS);
+        g->sums[g->sum_count++] = i;
+        for (uint32_t k = 0; k < reduction->input_count; k++)
+            g->uniform = g->uniform && ftso_emit_is_uniform(e, reduction->inputs[k]);
+    }
+    pass p = {.epilogue = epilogue,
+              .image = image,
+              .first = first,
+              .pixels = pixels,
+              .core_address = core_address};
+    if (epilogue->reduction_count) p.slot = slot_of(e, epilogue, e->item);
+    for (size_t i = 0; i < count; i++) run_group(e, &p, &groups[i]);
+}
+
+/* ---------------------------------------------------------------- finish */
+
+/* Sum over the items of V doubles at `offset` floats in their slots. */
+static LLVMValueRef over_items(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef items,
+                               LLVMValueRef offset)
+{
+    LLVMValueRef zero = LLVMConstNull(e->vector64);
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), items, 1, true, &zero, 1);
+    LLVMValueRef at = ftso_emit_at(e, slot_of(e, epilogue, loop.index), offset);
+    LLVMValueRef part = LLVMBuildLoad2(e->builder, e->vector64, at, "");
+    LLVMSetAlignment(part, 4);
+    LLVMValueRef next = LLVMBuildFAdd(e->builder, loop.carried[0], part, "");
+    ftso_emit_loop_end(e, &loop, &next);
+    return loop.carried[0];
+}
+
+static void finish_vector(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef items,
+                          size_t index)
+{
+    int v = e->target.vector_floats;
+    ftso_value value = epilogue->reductions[index];
+    int64_t channels = channels_of(e, value), whole = channels / v * v,
+            offset = offset_of(e, epilogue, index);
+    if (whole) {
+        ftso_loop loop;
+        ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), v, true, NULL, 0);
+        LLVMValueRef from =
+            ftso_emit_add(e, ftso_emit_mul(e, loop.index, DOUBLE_FLOATS), ftso_emit_i64(e, offset));
+        LLVMValueRef sum =
+            LLVMBuildFPTrunc(e->builder, over_items(e, epilogue, items, from), e->vector, "");
+        ftso_emit_store(e, sum, ftso_emit_at(e, e->address[value], loop.index));
+        ftso_emit_loop_end(e, &loop, NULL);
+    }
+    if (whole == channels) return;
+    LLVMValueRef from = ftso_emit_i64(e, offset + DOUBLE_FLOATS * whole);
+    LLVMValueRef sum =
+        LLVMBuildFPTrunc(e->builder, over_items(e, epilogue, items, from), e->vector, "");
+    ftso_emit_store_lanes(e, sum, ftso_emit_at(e, e->address[value], ftso_emit_i64(e, whole)),
+                          channels - whole);
+}
+
+/* `dot`: lane after lane of every vector, in channel order. */
+static void finish_scalar(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef items,
+                          size_t index)
+{
+    int v = e->target.vector_floats;
+    ftso_value value = epilogue->reductions[index];
+    int64_t channels = channels_of(e, value), offset = offset_of(e, epilogue, index);
+    LLVMValueRef total = LLVMConstNull(e->f64);
+    for (int64_t c = 0; c < channels; c += v) {
+        LLVMValueRef sum =
+            over_items(e, epilogue, items, ftso_emit_i64(e, offset + DOUBLE_FLOATS * c));
+        for (int64_t l = 0; l < v && c + l < channels; l++) {
+            LLVMValueRef lane = LLVMBuildExtractElement(
+                e->builder, sum, LLVMConstInt(e->i32, (unsigned)l, false), "");
+            total = LLVMBuildFAdd(e->builder, total, lane, "");
+        }
+    }
+    ftso_emit_store(e, LLVMBuildFPTrunc(e->builder, total, e->f32, ""), e->address[value]);
+}
+
+LLVMValueRef ftso_emit_item_count(ftso_emitter *e, int64_t images_per_item)
+{
+    LLVMValueRef more = ftso_emit_add(e, e->batch, ftso_emit_i64(e, images_per_item - 1));
+    return LLVMBuildUDiv(e->builder, more, ftso_emit_i64(e, images_per_item), "");
+}
+
+void ftso_emit_epilogue_finish(ftso_emitter *e, const ftso_epilogue *epilogue,
+                               int64_t images_per_item)
+{
+    if (epilogue->reduction_count == 0) return;
+    LLVMValueRef items = ftso_emit_item_count(e, images_per_item);
+    for (size_t i = 0; i < epilogue->reduction_count; i++) {
+        if (node_of(e, epilogue->reductions[i])->shape.rank == 0)
+            finish_scalar(e, epilogue, items, i);
+        else
+            finish_vector(e, epilogue, items, i);
+    }
+}
+
+void ftso_emit_frame_finish(ftso_emitter *e, const ftso_epilogue *epilogue, const char *symbol,
+                            int64_t images_per_item, int64_t planned_batch,
+                            ftso_launch_shape *out_shape)
+{
+    int64_t items = (planned_batch + images_per_item - 1) / images_per_item;
+    out_shape->images_per_item = images_per_item;
+    out_shape->shared_bytes = 4 * (epilogue->shared_offset + items * epilogue->slot_floats);
+    if (epilogue->reduction_count == 0) return;
+    ftso_emit_function(e, symbol, "finish");
+    ftso_emit_epilogue_finish(e, epilogue, images_per_item);
+    ftso_emit_return(e);
+    out_shape->has_finish = true;
+    out_shape->finish_items = 1;
+}

@@ -1,0 +1,181 @@
+/*
+ * emit_llvm: what the LLVM emitters of kernels/ are written with. The one header that shows llvm-c types.
+ *
+ * In: one region of a schedule. Out: up to three functions in one module: <symbol>_prepare, _body, _finish.
+ * The shape of every body is the same (docs/codegen.md): a tile of the cores' operand is evaluated into this thread's
+ * scratch (prologue), the core works on the tile and leaves its result in scratch, then the epilogue reads it pixel by
+ * pixel, stores what the region writes and adds up its reductions.
+ * Must hold: the order of every floating-point reduction follows from shapes and vector width alone.
+ */
+#ifndef FTSO_EMIT_LLVM_H
+#define FTSO_EMIT_LLVM_H
+
+#include "codegen/codegen.h"
+
+#include <llvm-c/Core.h>
+
+/* Where a function finds the memory of a value: NULL where the region has none for it. */
+typedef struct ftso_emitter {
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef builder;
+    ftso_target target;
+    ftso_tuning tuning;
+    LLVMTypeRef f32, f64, i32, i64, pointer, vector, vector64; /* vectors of target.vector_floats */
+    const ftso_schedule *schedule;
+    const ftso_region *region;
+    ftso_arena *arena;
+    /* of the function being emitted */
+    LLVMValueRef function, shared, scratch, batch, item;
+    LLVMValueRef *address;    /* by value of the graph */
+    LLVMValueRef reads_scope; /* alias scope of what the region reads; NULL: stores may change it */
+} ftso_emitter;
+
+/* ---------------------------------------------------------------- functions and loops */
+
+/* Opens void NAME(const ftso_kernel_args *): arguments and buffer addresses are loaded. */
+void ftso_emit_function(ftso_emitter *e, const char *symbol, const char *part);
+void ftso_emit_return(ftso_emitter *e);
+
+enum { FTSO_MAX_CARRIED = 96 };
+
+/* A counted loop with values carried from one round to the next. */
+typedef struct ftso_loop {
+    LLVMValueRef index, limit, step;
+    LLVMBasicBlockRef before, body,
+        skip; /* skip: where an empty loop goes on, NULL where it runs at least once */
+    LLVMValueRef carried
+        [FTSO_MAX_CARRIED]; /* inside: this round's; after ftso_emit_loop_end: the last ones */
+    LLVMValueRef initial[FTSO_MAX_CARRIED];
+    int carried_count;
+} ftso_loop;
+
+/* for (index = first; index < limit; index += step). With `at_least_once` the first test is left out. */
+void ftso_emit_loop(ftso_emitter *e, ftso_loop *loop, LLVMValueRef first, LLVMValueRef limit,
+                    int64_t step, bool at_least_once, const LLVMValueRef *initial, int count);
+/* Closes the loop; `next` are the values carried on. */
+void ftso_emit_loop_end(ftso_emitter *e, ftso_loop *loop, const LLVMValueRef *next);
+/* if (condition) { … }: `end` closes. */
+typedef struct ftso_if {
+    LLVMBasicBlockRef after;
+} ftso_if;
+void ftso_emit_if(ftso_emitter *e, ftso_if *branch, LLVMValueRef condition);
+void ftso_emit_if_end(ftso_emitter *e, ftso_if *branch);
+
+/* ---------------------------------------------------------------- numbers and memory */
+
+LLVMValueRef ftso_emit_i64(ftso_emitter *e, int64_t value);
+LLVMValueRef ftso_emit_f32(ftso_emitter *e, double value);
+LLVMValueRef ftso_emit_splat(ftso_emitter *e, LLVMValueRef scalar); /* float to vector */
+LLVMValueRef ftso_emit_splat_of(ftso_emitter *e, double value);
+LLVMValueRef ftso_emit_add(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b); /* i64, folds zeros */
+LLVMValueRef ftso_emit_mul(ftso_emitter *e, LLVMValueRef a,
+                           int64_t b); /* i64, folds zero and one */
+LLVMValueRef ftso_emit_min_i64(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b);
+/* a * b + c, one rounding where the target has fused multiply-add. Scalars or vectors. */
+LLVMValueRef ftso_emit_fma(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);
+/* llvm.NAME on one or two equal operands: "sqrt", "maxnum", "minnum", "fabs", "floor". */
+LLVMValueRef ftso_emit_intrinsic(ftso_emitter *e, const char *name, LLVMValueRef a, LLVMValueRef b);
+/* base + elements * sizeof(float). */
+LLVMValueRef ftso_emit_at(ftso_emitter *e, LLVMValueRef base, LLVMValueRef elements);
+LLVMValueRef ftso_emit_load(ftso_emitter *e, LLVMValueRef address); /* one float */
+LLVMValueRef ftso_emit_load_vector(ftso_emitter *e,
+                                   LLVMValueRef address); /* no alignment is promised */
+void ftso_emit_store(ftso_emitter *e, LLVMValueRef value, LLVMValueRef address);
+/* The first `count` lanes of a vector, 1 … vector_floats. */
+void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef address,
+                           int64_t count);
+
+/* From here on no store of this module changes what the region reads. Call first, in regions that are not in place. */
+void ftso_emit_reads_are_constant(ftso_emitter *e);
+/* Marks a load as one from the region's reads; returns it. */
+LLVMValueRef ftso_emit_from_reads(ftso_emitter *e, LLVMValueRef value);
+
+/* Channels of an image as stored: rounded up to whole vectors. */
+int64_t ftso_emit_round(const ftso_emitter *e, int64_t channels);
+/* Elementwise arithmetic of the operator's name ("add", "relu", …) on scalars or vectors; NULL where it is none. */
+LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
+                                  const LLVMValueRef *operands, uint32_t count);
+
+/* ---------------------------------------------------------------- pointwise expressions */
+
+/*
+ * A pixel at which pointwise nodes are evaluated: image n, pixel number h * W + w of the map. `cores` are read from
+ * scratch: core_address[i] points to the channels of cores[i] at this pixel. `channel` is a run-time channel offset
+ * (a multiple of the vector width) added to every constant one, or NULL; only uniform expressions allow one.
+ */
+typedef struct ftso_pixel {
+    LLVMValueRef image, number;
+    const ftso_value *cores;
+    const LLVMValueRef *core_address;
+    size_t core_count;
+    LLVMValueRef channel;
+    struct ftso_pixel_memo *memo; /* begin with NULL */
+    size_t memo_count, memo_capacity;
+} ftso_pixel;
+
+/* Channels [first, first + vector_floats) of `value` at the pixel. Lanes past the last channel hold anything. */
+LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
+                                int64_t first);
+/* True when no node below `value` (down to what is in memory or a core) moves channels. */
+bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value);
+bool ftso_emit_is_core(const ftso_region *region, ftso_value value);
+
+/* ---------------------------------------------------------------- tiles */
+
+/*
+ * Evaluates `value` for image n into scratch: rows [row, row + rows) and columns [column, column + columns) of its map, every
+ * `step`-th pixel, as [rows][columns][stored channels]; pixels outside the map hold `outside`.
+ */
+typedef struct ftso_tile {
+    ftso_value value;
+    LLVMValueRef image;
+    LLVMValueRef row; /* of the map; may be negative */
+    int64_t rows, columns;
+    int64_t column; /* may be negative */
+    int64_t step;
+    double outside;
+    LLVMValueRef address; /* in scratch */
+} ftso_tile;
+void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile);
+
+/* ---------------------------------------------------------------- epilogues */
+
+/* What a region's items leave in shared memory, and how finish makes results of it. */
+typedef struct ftso_epilogue {
+    ftso_value *reductions; /* channel_sum, channel_dot, dot nodes of the region */
+    size_t reduction_count;
+    int64_t slot_floats;   /* of one item: two floats' room per lane, for doubles */
+    int64_t shared_offset; /* floats before the first slot */
+} ftso_epilogue;
+
+ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
+/* Clears this item's slot. */
+void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue);
+/*
+ * For `pixels` pixels from number `first` on of image n: reads the cores' results at core_address[i] + k * stored channels
+ * (k counts the pixels), stores the region's images, adds to the slot.
+ */
+void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef image,
+                            LLVMValueRef first, LLVMValueRef pixels,
+                            const LLVMValueRef *core_address);
+/* Inside a finish function: adds the slots up in item order and writes the reductions' results. */
+void ftso_emit_epilogue_finish(ftso_emitter *e, const ftso_epilogue *epilogue,
+                               int64_t images_per_item);
+
+/* What every region of images ends with: the finish function where there are reductions, and the launch's items and
+ * shared memory (slots behind epilogue->shared_offset floats of the kernel's own). */
+void ftso_emit_frame_finish(ftso_emitter *e, const ftso_epilogue *epilogue, const char *symbol,
+                            int64_t images_per_item, int64_t planned_batch,
+                            ftso_launch_shape *out_shape);
+
+/* ---------------------------------------------------------------- items */
+
+/* Images per body item for a planned batch N: ceil(N / 32), a function of the shape alone. */
+int64_t ftso_emit_images_per_item(const ftso_emitter *e, int64_t planned_batch);
+/* How many items a run with the actual batch has. */
+LLVMValueRef ftso_emit_item_count(ftso_emitter *e, int64_t images_per_item);
+/* Loop over this item's images, at most the actual batch; index is n. */
+void ftso_emit_images(ftso_emitter *e, ftso_loop *loop, int64_t images_per_item);
+
+#endif

@@ -1,0 +1,403 @@
+/*
+ * Pointwise expressions: a node of the graph at one pixel, a vector of channels at a time.
+ * Holds: lanes past the last channel may hold anything; a value's memory is never read in front of its start.
+ */
+#include "codegen/emit_llvm.h"
+
+#include <string.h>
+
+typedef struct ftso_pixel_memo {
+    ftso_value value;
+    int64_t first;
+    LLVMValueRef result;
+} ftso_pixel_memo;
+
+/* Allows a product and a sum to become one multiply-add. */
+static LLVMValueRef contracted(LLVMValueRef value)
+{
+    if (LLVMIsAInstruction(value)) LLVMSetFastMathFlags(value, LLVMFastMathAllowContract);
+    return value;
+}
+
+/* ---------------------------------------------------------------- arithmetic, scalars or vectors alike */
+
+static LLVMValueRef number_like(ftso_emitter *e, LLVMValueRef like, double value)
+{
+    return LLVMGetTypeKind(LLVMTypeOf(like)) == LLVMVectorTypeKind ? ftso_emit_splat_of(e, value)
+                                                                   : ftso_emit_f32(e, value);
+}
+
+typedef LLVMValueRef (*arithmetic)(ftso_emitter *e, const ftso_node *node, LLVMValueRef a,
+                                   LLVMValueRef b);
+
+static LLVMValueRef do_add(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    return contracted(LLVMBuildFAdd(e->builder, a, b, ""));
+}
+
+static LLVMValueRef do_sub(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    return contracted(LLVMBuildFSub(e->builder, a, b, ""));
+}
+
+static LLVMValueRef do_mul(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    return contracted(LLVMBuildFMul(e->builder, a, b, ""));
+}
+
+static LLVMValueRef do_div(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    return LLVMBuildFDiv(e->builder, a, b, "");
+}
+
+static LLVMValueRef do_min(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    return LLVMBuildSelect(e->builder, LLVMBuildFCmp(e->builder, LLVMRealOLT, a, b, ""), a, b, "");
+}
+
+static LLVMValueRef do_max(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    return LLVMBuildSelect(e->builder, LLVMBuildFCmp(e->builder, LLVMRealOGT, a, b, ""), a, b, "");
+}
+
+static LLVMValueRef do_sqrt(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)node;
+    (void)b;
+    return ftso_emit_intrinsic(e, "sqrt", a, NULL);
+}
+
+static LLVMValueRef do_rsqrt(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)b;
+    LLVMValueRef shifted =
+        do_max(e, node, a, number_like(e, a, 0)); /* a rounded variance may be below zero */
+    shifted =
+        LLVMBuildFAdd(e->builder, shifted, number_like(e, a, ftso_node_real(node, "eps")), "");
+    return LLVMBuildFDiv(e->builder, number_like(e, a, 1),
+                         ftso_emit_intrinsic(e, "sqrt", shifted, NULL), "");
+}
+
+static LLVMValueRef do_relu(ftso_emitter *e, const ftso_node *node, LLVMValueRef a, LLVMValueRef b)
+{
+    (void)b;
+    return do_max(e, node, a, number_like(e, a, 0));
+}
+
+static LLVMValueRef do_relu_mask(ftso_emitter *e, const ftso_node *node, LLVMValueRef a,
+                                 LLVMValueRef b)
+{
+    (void)node;
+    LLVMValueRef zero = number_like(e, a, 0);
+    return LLVMBuildSelect(e->builder, LLVMBuildFCmp(e->builder, LLVMRealOGT, b, zero, ""), a, zero,
+                           "");
+}
+
+/* channel_mul, scale and the like are products whose second operand was spread before. */
+static const struct {
+    const char *name;
+    arithmetic emit;
+} table[] = {{"add", do_add},         {"sub", do_sub},
+             {"mul", do_mul},         {"div", do_div},
+             {"min", do_min},         {"max", do_max},
+             {"sqrt", do_sqrt},       {"rsqrt", do_rsqrt},
+             {"relu", do_relu},       {"relu_mask", do_relu_mask},
+             {"scale", do_mul},       {"channel_mul", do_mul},
+             {"channel_add", do_add}, {"sample_mul", do_mul}};
+
+LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
+                                  const LLVMValueRef *operands, uint32_t count)
+{
+    for (size_t i = 0; i < FTSO_COUNT(table); i++) {
+        if (!ftso_node_is(node, table[i].name)) continue;
+        LLVMValueRef result = operands[0];
+        if (count < 2)
+            return ftso_node_is(node, "add") ? result : table[i].emit(e, node, result, NULL);
+        for (uint32_t k = 1; k < count; k++) result = table[i].emit(e, node, result, operands[k]);
+        return result;
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- channels */
+
+static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first);
+
+bool ftso_emit_is_core(const ftso_region *region, ftso_value value)
+{
+    for (size_t i = 0; i < region->core_count; i++)
+        if (region->cores[i] == value) return true;
+    return false;
+}
+
+static LLVMValueRef with_channel(ftso_emitter *e, const ftso_pixel *pixel, int64_t first)
+{
+    LLVMValueRef constant = ftso_emit_i64(e, first);
+    return pixel->channel ? ftso_emit_add(e, pixel->channel, constant) : constant;
+}
+
+/* Lane l of the result is lane lanes[l] of `from`, or stays `into`'s where lanes[l] is negative. */
+static LLVMValueRef merge(ftso_emitter *e, LLVMValueRef into, LLVMValueRef from, const int *lanes)
+{
+    int v = e->target.vector_floats;
+    LLVMValueRef mask[64];
+    bool whole = true;
+    for (int l = 0; l < v; l++) {
+        mask[l] = LLVMConstInt(e->i32, (unsigned)(lanes[l] < 0 ? l : v + lanes[l]), false);
+        whole = whole && lanes[l] == l;
+    }
+    return whole ? from
+                 : LLVMBuildShuffleVector(e->builder, into, from,
+                                          LLVMConstVector(mask, (unsigned)v), "");
+}
+
+/* Vector of the channels sources[l] of `value`; a negative source leaves the lane zero. */
+static LLVMValueRef gather(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
+                           const int64_t *sources)
+{
+    int v = e->target.vector_floats, lanes[64];
+    bool done[64] = {false};
+    LLVMValueRef result = ftso_emit_splat_of(e, 0);
+    for (int l = 0; l < v; l++) {
+        if (done[l] || sources[l] < 0) continue;
+        int64_t group = sources[l] / v;
+        for (int m = 0; m < v; m++) {
+            bool in = sources[m] >= 0 && sources[m] / v == group;
+            lanes[m] = in ? (int)(sources[m] % v) : -1;
+            done[m] = done[m] || in;
+        }
+        result = merge(e, result, ftso_emit_channels(e, pixel, value, group * v), lanes);
+    }
+    return result;
+}
+
+static LLVMValueRef do_shuffle(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                               int64_t first)
+{
+    int64_t channels = node->shape.dim[1], groups = ftso_node_int(node, "groups"), sources[64];
+    int64_t order = ftso_shuffle_order(channels, groups);
+    int64_t power = (ftso_node_int(node, "power") % order + order) % order;
+    for (int l = 0; l < e->target.vector_floats; l++) {
+        sources[l] = first + l < channels ? first + l : -1;
+        for (int64_t p = 0; p < power && sources[l] >= 0; p++)
+            sources[l] = (sources[l] % groups) * (channels / groups) + sources[l] / groups;
+    }
+    return gather(e, pixel, node->inputs[0], sources);
+}
+
+/* Channels [first, first + V) of a value laid behind others at `offset`: lanes in front of it are not its own. */
+static LLVMValueRef place_part(ftso_emitter *e, ftso_pixel *pixel, LLVMValueRef into,
+                               ftso_value part, int64_t offset, int64_t count, int64_t first)
+{
+    int v = e->target.vector_floats, lanes[64];
+    int64_t start = first - offset; /* channel of the part in lane 0 */
+    if (start >= count || start + v <= 0) return into;
+    for (int l = 0; l < v; l++) {
+        int64_t channel = start + l;
+        bool in = channel >= 0 && channel < count;
+        lanes[l] = !in ? -1 : start >= 0 ? l : (int)channel;
+    }
+    return merge(e, into, ftso_emit_channels(e, pixel, part, start >= 0 ? start : 0), lanes);
+}
+
+static LLVMValueRef do_concat(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                              int64_t first)
+{
+    LLVMValueRef result = LLVMGetUndef(e->vector);
+    int64_t offset = 0;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        int64_t count = ftso_graph_shape(e->schedule->graph, node->inputs[i]).dim[1];
+        result = place_part(e, pixel, result, node->inputs[i], offset, count, first);
+        offset += count;
+    }
+    return result;
+}
+
+static LLVMValueRef do_embed(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                             int64_t first)
+{
+    int64_t count = ftso_graph_shape(e->schedule->graph, node->inputs[0]).dim[1];
+    return place_part(e, pixel, ftso_emit_splat_of(e, 0), node->inputs[0],
+                      ftso_node_int(node, "begin"), count, first);
+}
+
+static LLVMValueRef do_slice(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                             int64_t first)
+{
+    return ftso_emit_channels(e, pixel, node->inputs[0], first + ftso_node_int(node, "begin"));
+}
+
+/* Operators that move channels. */
+static const struct {
+    const char *name;
+    LLVMValueRef (*emit)(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node, int64_t first);
+} movers[] = {
+    {"shuffle", do_shuffle}, {"concat", do_concat}, {"embed", do_embed}, {"slice", do_slice}};
+
+static bool is_mover(const ftso_node *node)
+{
+    for (size_t i = 0; i < FTSO_COUNT(movers); i++)
+        if (ftso_node_is(node, movers[i].name)) return true;
+    return false;
+}
+
+bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value)
+{
+    const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
+    if (ftso_emit_is_core(e->region, value) ||
+        ftso_value_role(e->schedule->graph, value) != FTSO_ROLE_POINTWISE)
+        return true;
+    for (size_t i = 0; i < e->region->read_count; i++)
+        if (e->region->reads[i] == value) return true;
+    if (is_mover(node)) return false;
+    for (uint32_t i = 0; i < ftso_node_needs(node); i++)
+        if (!ftso_emit_is_uniform(e, node->inputs[i])) return false;
+    return true;
+}
+
+/* An operand of a pointwise node, spread to a vector of channels: image, vector, scalar or mask. */
+static LLVMValueRef operand(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
+{
+    const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
+    if (ftso_node_is(node, "constant")) return ftso_emit_splat_of(e, ftso_node_real(node, "value"));
+    if (node->shape.rank == 4) return ftso_emit_channels(e, pixel, value, first);
+    LLVMValueRef address = e->address[value];
+    FTSO_ASSERT(address);
+    if (node->shape.rank == 0)
+        return ftso_emit_splat(e, ftso_emit_from_reads(e, ftso_emit_load(e, address)));
+    if (node->shape.batched)
+        return ftso_emit_splat(
+            e, ftso_emit_from_reads(e, ftso_emit_load(e, ftso_emit_at(e, address, pixel->image))));
+    return ftso_emit_from_reads(
+        e, ftso_emit_load_vector(e, ftso_emit_at(e, address, with_channel(e, pixel, first))));
+}
+
+static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
+{
+    ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
+    int64_t stored = ftso_emit_round(e, shape.dim[1]);
+    LLVMValueRef number = ftso_emit_add(
+        e, ftso_emit_mul(e, pixel->image, shape.dim[2] * shape.dim[3]), pixel->number);
+    LLVMValueRef at =
+        ftso_emit_add(e, ftso_emit_mul(e, number, stored), with_channel(e, pixel, first));
+    return ftso_emit_from_reads(e,
+                                ftso_emit_load_vector(e, ftso_emit_at(e, e->address[value], at)));
+}
+
+static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
+{
+    for (size_t i = 0; i < pixel->core_count; i++)
+        if (pixel->cores[i] == value)
+            return ftso_emit_load_vector(
+                e, ftso_emit_at(e, pixel->core_address[i], with_channel(e, pixel, first)));
+    const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
+    if (ftso_node_is(node, "constant")) return ftso_emit_splat_of(e, ftso_node_real(node, "value"));
+    if (ftso_node_is(node, "zero")) return ftso_emit_splat_of(e, 0);
+    for (size_t i = 0; i < e->region->read_count; i++)
+        if (e->region->reads[i] == value) return load_image(e, pixel, value, first);
+    for (size_t i = 0; i < FTSO_COUNT(movers); i++) {
+        if (!ftso_node_is(node, movers[i].name)) continue;
+        FTSO_ASSERT(!pixel->channel);
+        return movers[i].emit(e, pixel, node, first);
+    }
+    LLVMValueRef few[8], *operands = few;
+    if (node->input_count > FTSO_COUNT(few))
+        operands = FTSO_ARRAY(e->arena, LLVMValueRef, node->input_count);
+    for (uint32_t i = 0; i < node->input_count; i++)
+        operands[i] = operand(e, pixel, node->inputs[i], first);
+    LLVMValueRef result = ftso_emit_arithmetic(e, node, operands, node->input_count);
+    FTSO_ASSERT(result);
+    return result;
+}
+
+LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
+{
+    for (size_t i = 0; i < pixel->memo_count; i++)
+        if (pixel->memo[i].value == value && pixel->memo[i].first == first)
+            return pixel->memo[i].result;
+    ftso_pixel_memo entry = {value, first, compute(e, pixel, value, first)};
+    FTSO_PUSH(e->arena, pixel->memo, pixel->memo_count, pixel->memo_capacity, entry);
+    return entry.result;
+}
+
+/* ---------------------------------------------------------------- tiles */
+
+enum { UNROLLED_VECTORS = 8 };
+
+/* All channels of the tile's value at one pixel of the map, to `to`. */
+static void tile_pixel(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef number, LLVMValueRef to)
+{
+    int v = e->target.vector_floats;
+    int64_t stored = ftso_emit_round(e, ftso_graph_shape(e->schedule->graph, tile->value).dim[1]);
+    ftso_pixel pixel = {.image = tile->image, .number = number};
+    if (stored / v > UNROLLED_VECTORS && ftso_emit_is_uniform(e, tile->value)) {
+        ftso_loop loop;
+        ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, stored), v, true, NULL, 0);
+        pixel.channel = loop.index;
+        ftso_emit_store(e, ftso_emit_channels(e, &pixel, tile->value, 0),
+                        ftso_emit_at(e, to, loop.index));
+        ftso_emit_loop_end(e, &loop, NULL);
+        return;
+    }
+    for (int64_t c = 0; c < stored; c += v)
+        ftso_emit_store(e, ftso_emit_channels(e, &pixel, tile->value, c),
+                        ftso_emit_at(e, to, ftso_emit_i64(e, c)));
+}
+
+/* `count` floats from `to` on hold `outside`. */
+static void fill(ftso_emitter *e, LLVMValueRef to, int64_t count, double outside)
+{
+    if (count <= 0) return;
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, count), e->target.vector_floats,
+                   true, NULL, 0);
+    ftso_emit_store(e, ftso_emit_splat_of(e, outside), ftso_emit_at(e, to, loop.index));
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
+/* First tile column at or after `from` whose pixel lies at map column `bound` or later. */
+static int64_t columns_before(const ftso_tile *tile, int64_t bound)
+{
+    int64_t distance = bound - tile->column;
+    int64_t count = distance <= 0 ? 0 : (distance + tile->step - 1) / tile->step;
+    return count > tile->columns ? tile->columns : count;
+}
+
+void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
+{
+    ftso_shape shape = ftso_graph_shape(e->schedule->graph, tile->value);
+    int64_t height = shape.dim[2], width = shape.dim[3], stored = ftso_emit_round(e, shape.dim[1]);
+    int64_t left = columns_before(tile, 0), right = columns_before(tile, width);
+    ftso_loop rows;
+    ftso_emit_loop(e, &rows, ftso_emit_i64(e, 0), ftso_emit_i64(e, tile->rows), 1, true, NULL, 0);
+    LLVMValueRef row = ftso_emit_add(e, tile->row, ftso_emit_mul(e, rows.index, tile->step));
+    LLVMValueRef to =
+        ftso_emit_at(e, tile->address, ftso_emit_mul(e, rows.index, tile->columns * stored));
+    LLVMValueRef inside = LLVMBuildICmp(e->builder, LLVMIntULT, row, ftso_emit_i64(e, height), "");
+    ftso_if in, out;
+    ftso_emit_if(e, &in, inside);
+    fill(e, to, left * stored, tile->outside);
+    ftso_loop columns;
+    if (right > left) {
+        ftso_emit_loop(e, &columns, ftso_emit_i64(e, left), ftso_emit_i64(e, right), 1, true, NULL,
+                       0);
+        LLVMValueRef column = ftso_emit_add(e, ftso_emit_mul(e, columns.index, tile->step),
+                                            ftso_emit_i64(e, tile->column));
+        LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, row, width), column);
+        tile_pixel(e, tile, number, ftso_emit_at(e, to, ftso_emit_mul(e, columns.index, stored)));
+        ftso_emit_loop_end(e, &columns, NULL);
+    }
+    fill(e, ftso_emit_at(e, to, ftso_emit_i64(e, right * stored)), (tile->columns - right) * stored,
+         tile->outside);
+    ftso_emit_if_end(e, &in);
+    ftso_emit_if(e, &out, LLVMBuildNot(e->builder, inside, ""));
+    fill(e, to, tile->columns * stored, tile->outside);
+    ftso_emit_if_end(e, &out);
+    ftso_emit_loop_end(e, &rows, NULL);
+}

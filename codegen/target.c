@@ -1,0 +1,108 @@
+/*
+ * Targets: which processor code is made for, and whether this one can run it.
+ * Must hold: nothing measured on a machine gets into a target but its name and features, for tiles follow from these.
+ */
+#include "codegen/codegen.h"
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+#include <string.h>
+
+static bool has(const char *features, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = features; (at = strstr(at, name)); at += length)
+        if (at > features && at[-1] == '+' && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+static const char *owned(ftso_arena *arena, char *text)
+{
+    const char *copy = ftso_strdup(arena, text);
+    LLVMDisposeMessage(text);
+    return copy;
+}
+
+ftso_status ftso_target_host(ftso_arena *arena, ftso_target *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->triple = owned(arena, LLVMGetDefaultTargetTriple());
+    out->cpu = owned(arena, LLVMGetHostCPUName());
+    out->features = owned(arena, LLVMGetHostCPUFeatures());
+    if (strncmp(out->triple, "x86_64", 6) != 0)
+        return ftso_error(FTSO_ERROR_DEVICE,
+                          "code is made for x86-64 processors only; this one is '%s'", out->triple);
+    bool avx512 = has(out->features, "avx512f") && has(out->features, "avx512vl") &&
+                  has(out->features, "avx512dq");
+    bool avx2 = has(out->features, "avx2") && has(out->features, "fma");
+    out->vector_floats = avx512 ? 16 : avx2 ? 8 : 4;
+    out->vector_registers = avx512 ? 32 : 16;
+    out->has_fma = avx512 || avx2;
+    return FTSO_STATUS_OK;
+}
+
+/* The x86-64 levels that differ in vector width. `needs` are features that such a machine has. */
+static const struct {
+    const char *name, *features;
+    int vector_floats, vector_registers;
+    bool has_fma;
+    const char *needs[6];
+} levels[] = {
+    {"x86-64", "+sse2", 4, 16, false, {0}},
+    {"x86-64-v3", "+avx2,+fma", 8, 16, true, {"avx2", "fma", "bmi2", "f16c"}},
+    {"x86-64-v4",
+     "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl",
+     16,
+     32,
+     true,
+     {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"}},
+};
+
+ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *out)
+{
+    FTSO_TRY(ftso_target_host(arena, out));
+    if (strcmp(name, "native") == 0) return FTSO_STATUS_OK;
+    for (size_t i = 0; i < FTSO_COUNT(levels); i++) {
+        if (strcmp(levels[i].name, name) != 0) continue;
+        out->cpu = levels[i].name;
+        out->features = levels[i].features;
+        out->vector_floats = levels[i].vector_floats;
+        out->vector_registers = levels[i].vector_registers;
+        out->has_fma = levels[i].has_fma;
+        return FTSO_STATUS_OK;
+    }
+    return ftso_error(
+        FTSO_ERROR_USAGE,
+        "there is no processor '%s'; there are native, x86-64, x86-64-v3 and x86-64-v4", name);
+}
+
+bool ftso_target_runs_here(const ftso_target *target, ftso_text *why)
+{
+    char *host = LLVMGetHostCPUFeatures();
+    const char *missing = NULL;
+    for (size_t i = 0; i < FTSO_COUNT(levels); i++) {
+        if (strcmp(levels[i].name, target->cpu) != 0) continue;
+        for (size_t k = 0; k < FTSO_COUNT(levels[i].needs) && levels[i].needs[k]; k++)
+            if (!missing && !has(host, levels[i].needs[k])) missing = levels[i].needs[k];
+    }
+    if (missing && why)
+        ftso_text_printf(why, "this processor has no %s, which %s code needs", missing,
+                         target->cpu);
+    LLVMDisposeMessage(host);
+    return !missing;
+}
+
+enum { SLACK_LINES = 2, LINE_BYTES = 64 };
+
+int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape)
+{
+    int64_t count = 1, v = target->vector_floats;
+    for (int d = 0; d < shape.rank; d++) {
+        int64_t extent = shape.dim[d];
+        if (shape.rank == 4 && shape.batched && d == 1) extent = (extent + v - 1) / v * v;
+        count *= extent;
+    }
+    /* whole vectors may be loaded, and shifted ones, from the last element on */
+    return count * (int64_t)sizeof(float) + SLACK_LINES * LINE_BYTES;
+}

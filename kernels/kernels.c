@@ -1,0 +1,158 @@
+/*
+ * The table of kernel classes, and what they share: geometry of windows, bands of rows.
+ */
+#include "kernels/kernels_internal.h"
+
+static const ftso_kernel_class *const classes[] = {
+    &ftso_kernel_pointwise, &ftso_kernel_algebra,
+    &ftso_kernel_contract,  &ftso_kernel_weight_gradient,
+    &ftso_kernel_depthwise, &ftso_kernel_depthwise_gradient,
+    &ftso_kernel_pool,      &ftso_kernel_image,
+    &ftso_kernel_loss,
+};
+
+static const ftso_kernel_table table = {classes, FTSO_COUNT(classes)};
+
+const ftso_kernel_table *ftso_kernels(void)
+{
+    return &table;
+}
+
+const ftso_node *ftso_kernel_node(const ftso_emitter *e, ftso_value value)
+{
+    return ftso_graph_node(e->schedule->graph, value);
+}
+
+ftso_shape ftso_kernel_shape(const ftso_emitter *e, ftso_value value)
+{
+    return ftso_kernel_node(e, value)->shape;
+}
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    return b ? gcd(b, a % b) : a;
+}
+
+static int64_t modulo(int64_t a, int64_t b)
+{
+    return (a % b + b) % b;
+}
+
+/* One direction of one phase of a transposed window: the kernel elements that reach outputs congruent to `residue`. */
+typedef struct line {
+    int64_t taps, dilation, start, first_k, step_k, outputs;
+} line;
+
+static line transposed_line(int64_t kernel, int64_t stride, int64_t dilation, int64_t pad,
+                            int64_t out, int64_t residue)
+{
+    line l = {.dilation = 1,
+              .step_k = 1,
+              .outputs = residue < out ? (out - residue + stride - 1) / stride : 0};
+    int64_t step = stride / gcd(dilation, stride), last = -1;
+    for (int64_t k = 0; k < kernel; k++) {
+        if (modulo(residue + pad - k * dilation, stride) != 0) continue;
+        l.taps++;
+        last = k;
+    }
+    if (l.taps == 0) return l;
+    /* from the last kernel element down, so that operand rows go up */
+    l.first_k = last;
+    l.step_k = -step;
+    l.dilation = dilation * step / stride;
+    l.start = (residue + pad - last * dilation) / stride;
+    return l;
+}
+
+ftso_taps ftso_taps_of(const ftso_node *node, int64_t kernel_h, int64_t kernel_w,
+                       ftso_shape operand, ftso_shape result, bool transposed)
+{
+    int64_t stride = ftso_node_int(node, "stride");
+    int64_t dilation =
+        ftso_op_attr(node->op, "dilation") >= 0 ? ftso_node_int(node, "dilation") : 1;
+    int64_t top = ftso_node_int(node, "pad_top"), left = ftso_node_int(node, "pad_left");
+    ftso_taps taps = {.in_h = operand.dim[2],
+                      .in_w = operand.dim[3],
+                      .out_h = result.dim[2],
+                      .out_w = result.dim[3],
+                      .kernel_h = kernel_h,
+                      .kernel_w = kernel_w,
+                      .stride = transposed ? 1 : stride,
+                      .out_step = transposed ? stride : 1};
+    if (!transposed) {
+        taps.phases[taps.phase_count++] = (ftso_phase){.taps_h = kernel_h,
+                                                       .taps_w = kernel_w,
+                                                       .dilation_h = dilation,
+                                                       .dilation_w = dilation,
+                                                       .start_h = -top,
+                                                       .start_w = -left,
+                                                       .step_kh = 1,
+                                                       .step_kw = 1,
+                                                       .rows = taps.out_h,
+                                                       .columns = taps.out_w};
+        return taps;
+    }
+    FTSO_ASSERT(stride * stride <= FTSO_MAX_PHASES);
+    for (int64_t a = 0; a < stride; a++)
+        for (int64_t b = 0; b < stride; b++) {
+            line h = transposed_line(kernel_h, stride, dilation, top, taps.out_h, a);
+            line w = transposed_line(kernel_w, stride, dilation, left, taps.out_w, b);
+            if (h.taps == 0 || w.taps == 0) h.taps = w.taps = 0;
+            taps.phases[taps.phase_count++] = (ftso_phase){
+                h.taps,   w.taps,    h.dilation, w.dilation, h.start, w.start,   h.first_k,
+                h.step_k, w.first_k, w.step_k,   a,          b,       h.outputs, w.outputs};
+        }
+    return taps;
+}
+
+/* The tile of a band of `rows` output rows. */
+static ftso_band band_with(const ftso_taps *taps, int64_t rows)
+{
+    int64_t low_h = 0, high_h = 0, low_w = 0, high_w = 0;
+    bool any = false;
+    for (int i = 0; i < taps->phase_count; i++) {
+        const ftso_phase *p = &taps->phases[i];
+        if (p->taps_h == 0 || p->rows == 0 || p->columns == 0) continue;
+        int64_t outputs = (rows - p->out_row + taps->out_step - 1) / taps->out_step;
+        if (outputs < 1) outputs = 1;
+        int64_t top = p->start_h, bottom = (outputs - 1) * taps->stride +
+                                           (p->taps_h - 1) * p->dilation_h + p->start_h;
+        int64_t left = p->start_w;
+        int64_t right =
+            (p->columns - 1) * taps->stride + (p->taps_w - 1) * p->dilation_w + p->start_w;
+        low_h = any && low_h < top ? low_h : top;
+        high_h = any && high_h > bottom ? high_h : bottom;
+        low_w = any && low_w < left ? low_w : left;
+        high_w = any && high_w > right ? high_w : right;
+        any = true;
+    }
+    bool sparse =
+        taps->phase_count == 1 && taps->phases[0].taps_h == 1 && taps->phases[0].taps_w == 1;
+    int64_t step = sparse ? taps->stride : 1;
+    return (ftso_band){.rows = rows,
+                       .tile_rows = (high_h - low_h) / step + 1,
+                       .tile_columns = (high_w - low_w) / step + 1,
+                       .first_row = low_h,
+                       .first_column = low_w,
+                       .rows_per_output_num = taps->stride,
+                       .rows_per_output_den = taps->out_step,
+                       .step = step,
+                       .stride = sparse ? 1 : taps->stride};
+}
+
+ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t result_channels,
+                       int64_t budget_floats)
+{
+    ftso_band best = band_with(taps, taps->out_h);
+    bool found = false;
+    for (int64_t rows = taps->out_step; rows <= taps->out_h; rows += taps->out_step) {
+        if (taps->out_h % rows != 0) continue;
+        ftso_band band = band_with(taps, rows);
+        int64_t floats = band.tile_rows * band.tile_columns * tile_channels +
+                         rows * taps->out_w * result_channels;
+        if (found && floats > budget_floats) break;
+        best = band;
+        found = true;
+    }
+    return best;
+}
