@@ -1,18 +1,21 @@
 /*
  * Renaming: C code knows primitives only. Every composite operator of every example gets another name; graphs, weights,
- * counts and regions must stay the same.
+ * counts, regions and machine code must stay the same.
  *
  * The renamer reads words as the language does: comments are left alone, words in strings are replaced where the whole word
  * is an operator's name (genotypes name operators in strings).
  */
 #include "records.h"
 #include "frontend/frontend.h"
+#include "kernels/kernels.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { CODE_MOST = 80 }; /* regions */
 
 typedef struct fixture {
     ftso_arena arena;
@@ -21,6 +24,7 @@ typedef struct fixture {
     size_t file_count, file_capacity;
     const char **names; /* of all declared operators */
     size_t name_count, name_capacity;
+    size_t code_compared;
     char folder[64]; /* the renamed copies */
 } fixture;
 
@@ -170,6 +174,24 @@ static const ftso_schedule *schedule_of(fixture *f, const ftso_search *search)
     return schedule;
 }
 
+/* Assembly of all regions, for the smaller schedules: making it takes a while. */
+static void same_code(fixture *f, const ftso_schedule *a, const ftso_schedule *b)
+{
+    ftso_compiler_options options = {.kernels = ftso_kernels(), .threads = 1};
+    ftso_text left, right;
+    if (a->region_count > CODE_MOST) return;
+    test_ok(ftso_target_named(&f->arena, "x86-64-v3", &options.target));
+    ftso_text_init(&left);
+    ftso_text_init(&right);
+    test_ok(ftso_compile_text(&options, a, true, &left));
+    test_ok(ftso_compile_text(&options, b, true, &right));
+    assert_true(left.length > 10000);
+    assert_string_equal(ftso_text_get(&left), ftso_text_get(&right));
+    ftso_text_deinit(&left);
+    ftso_text_deinit(&right);
+    f->code_compared++;
+}
+
 static void same_schedule(fixture *f, const ftso_search *a, const ftso_search *b)
 {
     const ftso_schedule *left = schedule_of(f, a), *right = schedule_of(f, b);
@@ -182,6 +204,7 @@ static void same_schedule(fixture *f, const ftso_search *a, const ftso_search *b
     assert_string_equal(ftso_text_get(&texts[0]), ftso_text_get(&texts[1]));
     ftso_text_deinit(&texts[0]);
     ftso_text_deinit(&texts[1]);
+    same_code(f, left, right);
 }
 
 static size_t compare_units(fixture *f, const ftso_unit *a, const ftso_unit *b)
@@ -237,7 +260,8 @@ static void test_renamed_examples(void **state)
     remove_renamed(&f);
     print_message("%zu operators renamed in %zu files, %zu networks compared\n", f.name_count,
                   f.file_count, compared);
-    assert_true(compared > 0);
+    print_message("%zu of them as assembly\n", f.code_compared);
+    assert_true(compared > 0 && f.code_compared > 0);
     ftso_arena_deinit(&f.arena);
 }
 
