@@ -542,6 +542,11 @@ static void test_refused_networks(void **state)
     ftso_lower_options wide = {.batch = 2, .channels = INT64_MAX / 2};
     expect(&f, ftso_lower_supernet(&f.arena, &f.diag, space, &wide), "E0508", "grows too wide");
 
+    begin(&f); /* nothing for the edges */
+    space = rec_darts(&f.rec, &f.unit);
+    space->ops = NULL;
+    expect(&f, ftso_lower_supernet(&f.arena, &f.diag, space, &options), "E0506", "no operators");
+
     begin(&f); /* layers */
     space = rec_darts(&f.rec, &f.unit);
     ftso_lower_options deep = {.batch = 2, .layers = 1 << 20};

@@ -194,6 +194,11 @@ static bool lay_out_arch(ftso_builder *builder, const ftso_opset *ops, filling *
 {
     const ftso_space *space = builder->space;
     ftso_network *network = builder->network;
+    if (!ops || !ops->operator_count) {
+        ftso_builder_fail(builder, "E0506", space->span, "'%s' has no operators for its edges",
+                          space->name);
+        return false;
+    }
     if (!check_prune(builder)) return false;
     network->arch_slices = FTSO_ARRAY(builder->arena, ftso_arch_slice, space->cell_count + 1);
     fill->weights = FTSO_ARRAY(builder->arena, ftso_edge_weights, space->cell_count + 1);
@@ -340,7 +345,8 @@ static bool lower_body(ftso_builder *builder, const filling *fill, const ftso_st
     ftso_place_in_stack *places = ftso_builder_stack(builder, stack, &layers);
     if (!places) return false;
     bool with_aux = options->aux && !options->inference;
-    if (with_aux && space->aux_head) aux_after = layers * space->aux_num / space->aux_den;
+    if (with_aux && space->aux_head && space->aux_den > 0)
+        aux_after = layers * space->aux_num / space->aux_den;
     if (with_aux && (aux_after < 0 || aux_after >= layers)) {
         ftso_builder_fail(builder, "E0509", space->aux_head ? space->aux_head->span : space->span,
                           "'%s' has no place for an auxiliary head", space->name);

@@ -11,7 +11,7 @@ static bool reduces_at(const ftso_stack *stack, int64_t layers, int64_t place)
 {
     for (size_t i = 0; i < stack->reduce_count; i++) {
         int64_t product;
-        if (ftso_i64_mul(layers, stack->reduce_num[i], &product) &&
+        if (stack->reduce_den[i] > 0 && ftso_i64_mul(layers, stack->reduce_num[i], &product) &&
             product / stack->reduce_den[i] == place)
             return true;
     }
