@@ -221,7 +221,7 @@ static void add_to_unit(ftso_sema *sema, const ftso_symbol *symbol)
     }
 }
 
-/* What the main file declares and nothing uses is probably a slip. */
+/* What the main file declares and nothing uses is probably a slip: one warning a kind. */
 static void warn_unused(ftso_sema *sema)
 {
     const ftso_ast_file *main_file = sema->ast->files[sema->ast->file_count - 1];
@@ -229,15 +229,26 @@ static void warn_unused(ftso_sema *sema)
     for (size_t i = 0; i < sema->symbol_count; i++)
         has_space |= sema->symbols[i]->kind == FTSO_SYMBOL_SPACE;
     if (!has_space) return; /* a library of operators */
-    for (size_t i = 0; i < sema->symbol_count; i++) {
-        const ftso_symbol *symbol = sema->symbols[i];
-        bool counts = symbol->kind == FTSO_SYMBOL_LET || symbol->kind == FTSO_SYMBOL_OP ||
-                      symbol->kind == FTSO_SYMBOL_OPSET;
-        if (!counts || symbol->used || symbol->file != main_file || symbol->name[0] == '_')
-            continue;
-        ftso_diag_warning(sema->diag, "W0201", symbol->span, "%s `%s` is never used",
-                          ftso_symbol_kind_name(symbol->kind), symbol->name)
-            ->help = "take it out, or begin its name with `_`";
+    static const ftso_symbol_kind kinds[] = {FTSO_SYMBOL_LET, FTSO_SYMBOL_OP, FTSO_SYMBOL_OPSET};
+    for (size_t k = 0; k < FTSO_COUNT(kinds); k++) {
+        const ftso_symbol *first = NULL;
+        ftso_text others;
+        ftso_text_init(&others);
+        for (size_t i = 0; i < sema->symbol_count; i++) {
+            const ftso_symbol *symbol = sema->symbols[i];
+            bool counts = symbol->kind == kinds[k] && !symbol->used && symbol->file == main_file;
+            if (!counts || symbol->name[0] == '_') continue;
+            if (first) ftso_text_printf(&others, ", `%s`", symbol->name);
+            if (!first) first = symbol;
+        }
+        if (first) {
+            const char *more = ftso_text_get(&others);
+            ftso_diag_warning(sema->diag, "W0201", first->span, "%s `%s`%s %s never used",
+                              ftso_symbol_kind_name(first->kind), first->name, more,
+                              *more ? "are" : "is")
+                ->help = "take out what is not needed, or begin its name with `_`";
+        }
+        ftso_text_deinit(&others);
     }
 }
 

@@ -161,6 +161,33 @@ static void test_dumps(void **state)
     end(&f);
 }
 
+/* Every block of docs/language.md that is not abridged is grammatical. */
+static void test_documented_blocks(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    char *page;
+    size_t length, blocks = 0;
+    test_ok(ftso_file_read(&arena, FTSO_SOURCE_DIR "/docs/language.md", 1 << 20, &page, &length));
+    for (char *start; (start = strstr(page, "\n```\n")); blocks++) {
+        start += strlen("\n```\n");
+        char *stop = strstr(start, "\n```\n");
+        assert_non_null(stop);
+        *stop = '\0';
+        page = stop + strlen("\n```\n");
+        if (strstr(start, "…")) continue;
+        bool whole = !strncmp(start, "ftso", 4);
+        fixture f;
+        read_text(&f, ftso_format(&arena, "%s%s", whole ? "" : "ftso 1;\n", start));
+        if (f.diag.error_count) print_message("%s\n", start);
+        assert_int_equal(f.diag.error_count, 0);
+        end(&f);
+    }
+    assert_int_equal(blocks, 7);
+    ftso_arena_deinit(&arena);
+}
+
 /* ---------------------------------------------------------------- the printer */
 
 /* The tree without its places. */
@@ -532,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_examples_are_clean),
         cmocka_unit_test(test_examples_are_in_the_canonical_layout),
         cmocka_unit_test(test_dumps),
+        cmocka_unit_test(test_documented_blocks),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_long_lines_are_broken),
         cmocka_unit_test(test_override),
