@@ -94,11 +94,10 @@ static const char *constants(ftso_arena *arena, const ftso_search *search)
         for (size_t k = 0; k < search->parameter_count; k++)
             if (strcmp(search->parameters[k].name, constant->name) == 0)
                 constant = &search->parameters[k];
-        char digits[32];
         bool literal = constant->value->kind == FTSO_ARITH_NUMBER;
-        if (literal) ftso_double_print(constant->value->value, digits);
-        text = ftso_format(arena, "%s%s%s = %s", text, i ? ", " : "", constant->name,
-                           literal ? digits : "(an expression)");
+        const char *value =
+            literal ? ftso_format(arena, "%g", constant->value->value) : "(an expression)";
+        text = ftso_format(arena, "%s%s%s = %s", text, i ? ", " : "", constant->name, value);
     }
     return *text ? text : "none";
 }
@@ -113,12 +112,9 @@ static const char *initial(ftso_arena *arena, const ftso_search *search)
 
 static const char *halves(ftso_arena *arena, const ftso_search *search)
 {
-    char digits[32];
-    ftso_double_print(search->train_portion, digits);
-    return ftso_format(arena,
-                       "the first %s of the images trains weights, the rest, %s, drives "
-                       "edge weights",
-                       digits, search->augment_valid ? "augmented alike" : "not augmented");
+    return ftso_format(arena, "the first %g %% train weights, the rest, %s, drives edge weights",
+                       100 * search->train_portion,
+                       search->augment_valid ? "augmented alike" : "not augmented");
 }
 
 static const char *order(ftso_arena *arena, const ftso_search *search)
@@ -130,9 +126,9 @@ static const char *order(ftso_arena *arena, const ftso_search *search)
 
 static const char *budget(ftso_arena *arena, const ftso_search *search)
 {
-    return ftso_format(arena, "%lld %s at batch %lld; the last batch of an epoch is kept",
-                       (long long)search->budget,
-                       search->budget_unit == FTSO_EPOCHS ? "epoch(s)" : "iteration(s)",
+    const char *unit = search->budget_unit == FTSO_EPOCHS ? "epoch" : "iteration";
+    return ftso_format(arena, "%lld %s%s at batch %lld; the last batch of an epoch is kept",
+                       (long long)search->budget, unit, search->budget == 1 ? "" : "s",
                        (long long)search->batch);
 }
 
@@ -147,9 +143,9 @@ static const char *val_loss(ftso_arena *arena, const ftso_search *search)
 {
     if (search->seed_count < 2 && !search->select_best) return "not measured (one seed)";
     return ftso_format(arena,
-                       "the super-net's loss on the first 2048 images (or all) of the "
-                       "second part, not augmented; %s seed is chosen",
-                       search->select_best ? "the best" : "the first");
+                       "loss on the second part's first 2048 images (or all), not augmented; "
+                       "chosen: the %s seed",
+                       search->select_best ? "best" : "first");
 }
 
 typedef struct reading {

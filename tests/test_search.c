@@ -567,6 +567,9 @@ static void test_spread_and_report(void **state)
         "  edge weights    softmax over each node's edges\n",
         "  operators       skip_connect on every edge; nor_conv_3x3 on every kept edge\n",
         "  constants       K = 1\n",
+        "  images          the first 50 % train weights, the rest, augmented alike, drives edge "
+        "weights\n",
+        "  budget          1 epoch at batch 8; the last batch of an epoch is kept\n",
         "  selection       descending weight; equal weights by ascending source\n",
         "seed 10:  val_loss 2.0000  (chosen)\n",
         "seed 11:  val_loss 2.1000\n",
