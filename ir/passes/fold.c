@@ -39,8 +39,8 @@ static bool same_node(ftso_arena *scratch, const ftso_node *a, const ftso_node *
     if (a->op != b->op || a->input_count != b->input_count) return false;
     for (int i = 0; i < a->op->attr_count; i++)
         if (memcmp(&a->attrs[i], &b->attrs[i], sizeof a->attrs[i]) != 0) return false;
-    return memcmp(sorted_operands(scratch, a), sorted_operands(scratch, b),
-                  a->input_count * sizeof(ftso_value)) == 0;
+    const ftso_value *x = sorted_operands(scratch, a), *y = sorted_operands(scratch, b);
+    return a->input_count == 0 || memcmp(x, y, a->input_count * sizeof *x) == 0;
 }
 
 static bool has_name(const ftso_op *op)

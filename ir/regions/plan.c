@@ -134,33 +134,36 @@ static int by_size(const void *left, const void *right)
     return (a->owner > b->owner) - (a->owner < b->owner);
 }
 
-static int by_offset(const void *left, const void *right)
+/* The tightest gap between blocks alive with `b`, above all leaves; else behind the last of them. `placed` by offset. */
+static int64_t best_offset(block **placed, size_t count, const block *b, int64_t floor)
 {
-    const block *a = *(block *const *)left, *b = *(block *const *)right;
-    if (a->offset_bytes != b->offset_bytes) return a->offset_bytes < b->offset_bytes ? -1 : 1;
-    return (a->owner > b->owner) - (a->owner < b->owner);
-}
-
-/* The tightest gap between blocks alive with `b`, above all leaves; else behind the last of them. */
-static int64_t best_offset(block **placed, size_t count, const block *b, int64_t floor,
-                           block **scratch)
-{
-    size_t alive = 0;
-    for (size_t i = 0; i < count; i++)
-        if (placed[i]->first <= b->last && b->first <= placed[i]->last)
-            scratch[alive++] = placed[i];
-    qsort(scratch, alive, sizeof *scratch, by_offset);
     int64_t best = -1, best_gap = INT64_MAX, end = floor;
-    for (size_t i = 0; i < alive; i++) {
-        int64_t gap = scratch[i]->offset_bytes - end;
+    for (size_t i = 0; i < count; i++) {
+        if (placed[i]->first > b->last || b->first > placed[i]->last) continue;
+        int64_t gap = placed[i]->offset_bytes - end;
         if (gap >= b->size_bytes && gap < best_gap) {
             best = end;
             best_gap = gap;
         }
-        int64_t after = scratch[i]->offset_bytes + scratch[i]->size_bytes;
+        int64_t after = placed[i]->offset_bytes + placed[i]->size_bytes;
         if (after > end) end = after;
     }
     return best >= 0 ? best : end;
+}
+
+/* Keeps `placed` sorted by offset. */
+static void insert_block(block **placed, size_t count, block *b)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (placed[middle]->offset_bytes <= b->offset_bytes)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(placed + low + 1, placed + low, (count - low) * sizeof *placed);
+    placed[low] = b;
 }
 
 static void place_blocks(planner *p, ftso_plan *plan)
@@ -168,7 +171,6 @@ static void place_blocks(planner *p, ftso_plan *plan)
     size_t count = p->graph->node_count, wanted = 0, placed_count = 0;
     block **order = FTSO_ARRAY(&p->arena, block *, count);
     block **placed = FTSO_ARRAY(&p->arena, block *, count);
-    block **scratch = FTSO_ARRAY(&p->arena, block *, count);
     for (size_t v = 0; v < count; v++) {
         block *b = &p->blocks[v];
         if (!b->used || b->in != FTSO_NO_VALUE) continue;
@@ -183,8 +185,8 @@ static void place_blocks(planner *p, ftso_plan *plan)
     qsort(order, wanted, sizeof *order, by_size);
     for (size_t i = 0; i < wanted; i++) {
         block *b = order[i];
-        b->offset_bytes = best_offset(placed, placed_count, b, plan->leaf_bytes, scratch);
-        placed[placed_count++] = b;
+        b->offset_bytes = best_offset(placed, placed_count, b, plan->leaf_bytes);
+        insert_block(placed, placed_count++, b);
         if (b->offset_bytes + b->size_bytes > plan->total_bytes)
             plan->total_bytes = b->offset_bytes + b->size_bytes;
     }
