@@ -115,6 +115,8 @@ static const ftso_error_doc docs[] = {
     {"E0216", "declared in terms of itself",
      "A constant, a space or a cell may not depend on itself.", "let a = b; let b = a;",
      "let a = 1; let b = a;"},
+    {"E0217", "too many statements in a block", "A block has at most 10 000 statements.",
+     "space s { let a1 = 1; let a2 = 1; … }", "space s { … }"},
     {"E0301", "a value of another kind",
      "A number, a word, a string, a list or an operator is wanted, and something else stands "
      "there.",

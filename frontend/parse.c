@@ -277,7 +277,8 @@ static void check_version(include_reader *reader, ftso_ast_file *file)
     }
 }
 
-static void read_text(include_reader *reader, const char *path, const char *text, size_t length);
+static void read_text(include_reader *reader, const char *shown, const char *path, const char *text,
+                      size_t length);
 
 static void read_include(include_reader *reader, ftso_ast_item *item)
 {
@@ -327,14 +328,15 @@ static void read_include(include_reader *reader, ftso_ast_item *item)
             ->help = "the path is relative to the folder of the main file";
         return;
     }
-    read_text(reader, relative, bytes, length);
+    const char *shown = relative;
+    if (*reader->folder) shown = ftso_format(reader->arena, "%s/%s", reader->folder, relative);
+    read_text(reader, shown, relative, bytes, length);
 }
 
-static void read_text(include_reader *reader, const char *path, const char *text, size_t length)
+/* `shown`: the path for people; `path`: relative to the main file's folder. */
+static void read_text(include_reader *reader, const char *shown, const char *path, const char *text,
+                      size_t length)
 {
-    const char *shown = path;
-    if (reader->depth && *reader->folder)
-        shown = ftso_format(reader->arena, "%s/%s", reader->folder, path);
     ftso_ast_file *file = FTSO_NEW(reader->arena, ftso_ast_file);
     file->source = ftso_diag_add_source(reader->diag, shown, text, length);
     file->path = path;
@@ -367,8 +369,7 @@ ftso_ast *ftso_parse_text(ftso_arena *arena, ftso_diag *diag, const char *path, 
     ast->arena = arena;
     const char *slash = strrchr(path, '/');
     include_reader reader = {.arena = arena, .diag = diag, .ast = ast, .folder = folder};
-    read_text(&reader, path, text, length);
-    ast->files[ast->file_count - 1]->path = slash ? slash + 1 : path;
+    read_text(&reader, path, slash ? slash + 1 : path, text, length);
     return ast;
 }
 

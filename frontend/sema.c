@@ -85,13 +85,18 @@ bool ftso_sema_insert(ftso_sema *sema, ftso_symbol *symbol)
 const char *ftso_sema_nearest(ftso_sema *sema, const char *name, const char *const *names,
                               size_t count, const char *otherwise)
 {
-    const char *nearest = ftso_nearest_name(name, names, count);
+    const char *nearest = ftso_sema_is_flooded(sema) ? NULL : ftso_nearest_name(name, names, count);
     return nearest ? ftso_format(sema->arena, "did you mean `%s`?", nearest) : otherwise;
+}
+
+bool ftso_sema_is_flooded(const ftso_sema *sema)
+{
+    return sema->diag->error_count > 2 * FTSO_DIAG_MAX_ERRORS;
 }
 
 bool ftso_sema_first_time(ftso_sema *sema, const char *name)
 {
-    if (sema->diag->error_count > 2 * FTSO_DIAG_MAX_ERRORS) return true; /* not shown any more */
+    if (ftso_sema_is_flooded(sema)) return true;
     for (size_t i = 0; i < sema->unknown_count; i++)
         if (!strcmp(sema->unknown[i], name)) return false;
     FTSO_PUSH(sema->arena, sema->unknown, sema->unknown_count, sema->unknown_capacity, name);
@@ -107,9 +112,10 @@ ftso_symbol *ftso_sema_refer(ftso_sema *sema, ftso_symbol_kind kind, const char 
         ftso_sema_resolve(sema, symbol);
         return symbol;
     }
-    const char **names = FTSO_ARRAY(sema->arena, const char *, sema->symbol_count + 1);
+    const char **names = FTSO_ARRAY(sema->arena, const char *,
+                                    ftso_sema_is_flooded(sema) ? 1 : sema->symbol_count + 1);
     size_t count = 0;
-    for (size_t i = 0; i < sema->symbol_count; i++) {
+    for (size_t i = 0; i < sema->symbol_count && !ftso_sema_is_flooded(sema); i++) {
         if (sema->symbols[i]->kind == kind) names[count++] = sema->symbols[i]->name;
     }
     if (!ftso_sema_first_time(sema, name)) return NULL;

@@ -4,6 +4,8 @@
  */
 #include "sema_internal.h"
 
+enum { MAX_STATEMENTS = 10000 };
+
 bool ftso_sema_check_form(ftso_sema *sema, const ftso_ast_item *item, const ftso_key *key)
 {
     unsigned has = 0;
@@ -59,6 +61,13 @@ static bool same_name(const ftso_ast_item *a, const ftso_ast_item *b)
 void ftso_sema_check_block(ftso_sema *sema, const ftso_ast_items *items, const char *what,
                            const ftso_key *keys, size_t key_count, bool open_words)
 {
+    if (items->count > MAX_STATEMENTS) {
+        ftso_diag_error(sema->diag, "E0217", items->items[MAX_STATEMENTS]->word_span,
+                        "%s has %zu statements, at most %d are read", what, items->count,
+                        MAX_STATEMENTS)
+            ->help = "shorten it";
+        return;
+    }
     const char **words = FTSO_ARRAY(sema->arena, const char *, key_count + 1);
     for (size_t i = 0; i < key_count; i++) words[i] = keys[i].word;
     for (size_t i = 0; i < items->count; i++) {

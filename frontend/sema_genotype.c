@@ -148,6 +148,12 @@ static const ftso_ast_node *find_arg(const ftso_ast_node *call, const char *name
 static bool check_args(ftso_sema *sema, const ftso_ast_node *call, const ftso_genotype *genotype)
 {
     size_t count = 2 * genotype->cell_count;
+    if (call->child_count > 2 * count + 8) {
+        ftso_diag_error(sema->diag, "E0214", call->text_span,
+                        "`Genotype` takes %zu arguments here, not %zu", count, call->child_count)
+            ->help = "two for each searched cell of the space: `NAME=` and `NAME_concat=`";
+        return false;
+    }
     const char **names = FTSO_ARRAY(sema->arena, const char *, count);
     for (size_t i = 0; i < genotype->cell_count; i++) {
         names[2 * i] = genotype->cells[i].decl->name;

@@ -70,6 +70,8 @@ typedef struct ftso_sema {
 ftso_symbol *ftso_sema_find(const ftso_sema *sema, ftso_symbol_kind kind, const char *name);
 /* True where nothing was said about this unknown name yet: each is told once. */
 bool ftso_sema_first_time(ftso_sema *sema, const char *name);
+/* More errors than are shown: those that follow are only counted, and no remedy is looked for. */
+bool ftso_sema_is_flooded(const ftso_sema *sema);
 /* False where the name is taken. The table must have been made large enough. */
 bool ftso_sema_insert(ftso_sema *sema, ftso_symbol *symbol);
 /* The record of that name, or NULL and an error with the nearest name. */

@@ -115,6 +115,11 @@ static void unknown_operator(ftso_sema *sema, const ftso_ast_node *node, const f
         return;
     }
     if (!ftso_sema_first_time(sema, node->text)) return;
+    if (ftso_sema_is_flooded(sema)) {
+        ftso_diag_error(sema->diag, "E0204", node->text_span, "there is no operator `%s`",
+                        node->text);
+        return;
+    }
     const char **known =
         FTSO_ARRAY(sema->arena, const char *, sema->symbol_count + primitive_count + 1);
     for (size_t i = 0; i < primitive_count; i++) known[count++] = primitives[i].name;

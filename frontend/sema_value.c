@@ -191,6 +191,11 @@ static const ftso_arith *name_node(ftso_sema *sema, const ftso_ast_node *node,
         return arith;
     }
     if (!ftso_sema_first_time(sema, node->text)) return NULL;
+    if (ftso_sema_is_flooded(sema)) {
+        ftso_diag_error(sema->diag, "E0203", node->span, "the name `%s` is not known here",
+                        node->text);
+        return NULL;
+    }
     size_t count = sema->symbol_count + 2;
     for (const ftso_names *n = names; n; n = n->outer) count += n->count;
     const char **known = FTSO_ARRAY(sema->arena, const char *, count);

@@ -515,6 +515,45 @@ static void test_limits(void **state)
     expect_refusal("ftso 1; genotype g : s = ", "|a~0|+", 5000, "|a~0|;", "E0205");
 }
 
+/* Names that do not exist are looked for among many that do; the remedy is sought for the first ones only. */
+static void test_floods(void **state)
+{
+    (void)state;
+    static const char *const uses[] = {"let u%d = missing_%d;\n", "op u%d(C) = missing_%d;\n",
+                                       "space u%d : missing_%d { }\n"};
+    for (size_t k = 0; k < FTSO_COUNT(uses); k++) {
+        ftso_text text;
+        ftso_text_init(&text);
+        ftso_text_puts(&text, "ftso 1;\n");
+        for (int i = 0; i < 5000; i++) {
+            ftso_text_printf(&text, "let a%d = 1;\nop o%d(C) = relu;\n", i, i);
+            char line[80];
+            snprintf(line, sizeof(line), uses[k], i, i);
+            ftso_text_puts(&text, line);
+        }
+        fixture f;
+        read_text(&f, ftso_text_get(&text));
+        double start = ftso_clock_s();
+        check(&f);
+        assert_true(ftso_clock_s() - start < 20);
+        assert_int_equal(f.diag.error_count, 5000);
+        ftso_text_deinit(&text);
+        end(&f);
+    }
+    expect_refusal("ftso 1; space s {", "let a = 1; ", 20000, "}", "E0217");
+    expect_refusal("ftso 1; search s {", "space = a; ", 9000, "}", "E0206");
+}
+
+/* A file that includes itself is seen wherever it is read from. */
+static void test_self_include(void **state)
+{
+    (void)state;
+    fixture f;
+    read_file(&f, FTSO_SOURCE_DIR "/tests/broken/include_main.ftso");
+    expect_code(&f, "E0103");
+    end(&f);
+}
+
 /* A chain of 5 000 links is long, not deep: it is read, and formatted. */
 static void test_long_chain(void **state)
 {
@@ -569,6 +608,8 @@ int main(void)
         cmocka_unit_test(test_genotypes),
         cmocka_unit_test(test_nasbench_string),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_floods),
+        cmocka_unit_test(test_self_include),
         cmocka_unit_test(test_long_chain),
         cmocka_unit_test(test_many_names),
     };
