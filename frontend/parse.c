@@ -49,17 +49,31 @@ static bool begins_value(const char *name)
     return false;
 }
 
+static bool is_expected(const ftso_parse_expected *expected, const char *name)
+{
+    for (size_t i = 0; i < expected->count; i++) {
+        if (!strcmp(expected->names[i], name)) return true;
+    }
+    return false;
+}
+
 /* "a value, `)` or `]`" */
 static const char *expected_list(ftso_parse *parse, const ftso_parse_expected *expected)
 {
     const char *kept[48];
     size_t count = 0;
+    bool end = is_expected(expected, "end of file");
+    bool statement =
+        !expected->value && is_expected(expected, "name") && is_expected(expected, "`in`");
     if (expected->value) kept[count++] = "a value";
+    if (statement) kept[count++] = "a statement";
     for (size_t i = 0; i < expected->count && count < FTSO_COUNT(kept); i++) {
         const char *name = expected->names[i];
         if (is_operator(name) || (!strcmp(name, "`(`") && expected->count > 1) ||
             (expected->value && (begins_value(name) || !strcmp(name, "`|`"))))
             continue;
+        if (statement && (!strcmp(name, "name") || !strcmp(name, "`in`"))) continue;
+        if (end && !strcmp(name, "`}`")) continue; /* taken there only to say that it is wrong */
         bool plain = name[0] != '`' && strcmp(name, "end of file") != 0;
         kept[count++] = plain ? ftso_format(parse->arena, "a %s", name) : name;
     }
