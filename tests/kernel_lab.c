@@ -1,0 +1,250 @@
+/*
+ * tests/kernel_lab: see kernel_lab.h. One compiler per width and tuning, for all graphs of a test program.
+ */
+#include "tests/kernel_lab.h"
+
+#include "codegen/codegen.h"
+#include "kernels/kernels.h"
+#include "runtime/runtime.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The first of each width is what the others of that width must equal byte for byte. */
+static const struct {
+    const char *cpu;
+    ftso_tuning tuning;
+} kinds[] = {
+    {"x86-64", {0}},    {"x86-64", {.pixel_block = 2, .channel_block = 1}},
+    {"x86-64-v3", {0}}, {"x86-64-v3", {.pixel_block = 3, .channel_block = 2}},
+    {"x86-64-v4", {0}},
+};
+
+enum { KINDS = FTSO_COUNT(kinds), POOLS = 2 };
+
+struct kernel_lab {
+    ftso_arena arena;
+    ftso_compiler *compilers[KINDS];
+    bool runs[KINDS];
+    ftso_pool *pools[POOLS]; /* 1 and 2 threads */
+    kernel_lab_counts counts;
+};
+
+kernel_lab *kernel_lab_new(void)
+{
+    kernel_lab *lab = ftso_mem_alloc(sizeof *lab);
+    assert_non_null(lab);
+    memset(lab, 0, sizeof *lab);
+    ftso_arena_init(&lab->arena);
+    for (size_t k = 0; k < KINDS; k++) {
+        ftso_compiler_options options = {
+            .threads = 1, .kernels = ftso_kernels(), .tuning = kinds[k].tuning};
+        test_ok(ftso_target_named(&lab->arena, kinds[k].cpu, &options.target));
+        lab->runs[k] = ftso_target_runs_here(&options.target, NULL);
+        test_ok(ftso_compiler_new(&options, &lab->compilers[k]));
+    }
+    for (int i = 0; i < POOLS; i++) test_ok(ftso_pool_new(i + 1, false, &lab->pools[i]));
+    return lab;
+}
+
+void kernel_lab_free(kernel_lab *lab)
+{
+    for (size_t k = 0; k < KINDS; k++) ftso_compiler_free(lab->compilers[k]);
+    for (int i = 0; i < POOLS; i++) ftso_pool_free(lab->pools[i]);
+    ftso_arena_deinit(&lab->arena);
+    ftso_mem_free(lab);
+}
+
+kernel_lab_counts kernel_lab_count(const kernel_lab *lab)
+{
+    return lab->counts;
+}
+
+void kernel_lab_print(const kernel_lab *lab, const char *title)
+{
+    print_message("%s: %lld graphs, %lld runs of a width, %lld compiled only (no such processor "
+                  "here), largest error %.2f of the tolerance\n",
+                  title, (long long)lab->counts.graphs, (long long)lab->counts.executed,
+                  (long long)lab->counts.compiled_only, lab->counts.worst);
+}
+
+/* ---------------------------------------------------------------- one graph */
+
+typedef struct leaf {
+    const char *name;
+    ftso_value value;
+    double *exact;
+    float *data;
+    size_t count;
+} leaf;
+
+/* One graph at one batch: operands and the reference's results. */
+typedef struct trial {
+    ftso_arena *arena;
+    const ftso_graph *graph;
+    int64_t batch;
+    leaf *leaves;
+    size_t leaf_count;
+    ftso_interp *interp;
+} trial;
+
+static size_t elements(ftso_shape shape, int64_t batch)
+{
+    if (shape.batched) shape.dim[0] = batch;
+    return (size_t)ftso_shape_count(shape);
+}
+
+static void fill_leaf(leaf *l, ftso_shape shape, kernel_lab_fill fill, void *user, uint64_t seed)
+{
+    test_random random = {ftso_hash(seed, l->name, strlen(l->name))};
+    if (fill) fill(user, l->name, shape, l->exact);
+    for (size_t i = 0; i < l->count; i++) {
+        if (!fill)
+            l->exact[i] = strncmp(l->name, "label", 5) == 0 ? (double)test_below(&random, 4)
+                                                            : test_normal(&random);
+        l->data[i] = (float)l->exact[i];
+        l->exact[i] = (double)l->data[i];
+    }
+}
+
+static trial trial_new(ftso_arena *arena, const ftso_graph *graph, int64_t batch,
+                       kernel_lab_fill fill, void *user, uint64_t seed)
+{
+    trial t = {.arena = arena, .graph = graph, .batch = batch, .interp = ftso_interp_new(graph)};
+    assert_non_null(t.interp);
+    size_t capacity = 0;
+    for (size_t v = 0; v < graph->node_count; v++) {
+        const ftso_node *node = &graph->nodes[v];
+        if (!ftso_node_is(node, "input") && !ftso_node_is(node, "state")) continue;
+        leaf l = {.name = node->attrs[0].name, .value = (ftso_value)v};
+        l.count = elements(node->shape, batch);
+        l.exact = FTSO_ARRAY(arena, double, l.count);
+        l.data = FTSO_ARRAY(arena, float, l.count);
+        ftso_shape shape = node->shape;
+        if (shape.batched) shape.dim[0] = batch;
+        fill_leaf(&l, shape, fill, user, seed);
+        test_ok(ftso_interp_bind(t.interp, l.value, l.exact, l.count));
+        FTSO_PUSH(arena, t.leaves, t.leaf_count, capacity, l);
+    }
+    test_ok(ftso_interp_run(t.interp, batch));
+    return t;
+}
+
+/* Results of all outputs, one after another. */
+static float *run(const trial *t, const ftso_program *program, ftso_pool *pool, size_t *out_count)
+{
+    ftso_runner *runner;
+    test_ok(ftso_runner_new(program, pool, NULL, &runner));
+    ftso_runner_poison(runner);
+    for (size_t i = 0; i < t->leaf_count; i++)
+        if (ftso_runner_slot(runner, t->leaves[i].name))
+            ftso_runner_write(runner, t->leaves[i].name, t->leaves[i].data, t->batch);
+    ftso_runner_run(runner, t->batch, NULL);
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < t->graph->output_count; i++)
+        total += elements(ftso_graph_shape(t->graph, t->graph->outputs[i].value), t->batch);
+    float *results = FTSO_ARRAY(t->arena, float, total);
+    for (size_t i = 0; i < t->graph->output_count; i++) {
+        ftso_runner_read(runner, t->graph->outputs[i].name, results + at, t->batch);
+        at += elements(ftso_graph_shape(t->graph, t->graph->outputs[i].value), t->batch);
+    }
+    ftso_runner_free(runner);
+    *out_count = total;
+    return results;
+}
+
+/* What the operators that lead to `value` allow together. */
+static double allowed(const ftso_graph *graph, ftso_value value, bool *seen)
+{
+    if (seen[value]) return 0;
+    seen[value] = true;
+    const ftso_node *node = ftso_graph_node(graph, value);
+    double sum =
+        ftso_node_is(node, "input") || ftso_node_is(node, "state") ? 0 : node->op->tolerance;
+    for (uint32_t i = 0; i < node->input_count; i++) sum += allowed(graph, node->inputs[i], seen);
+    return sum;
+}
+
+static void compare(kernel_lab *lab, const trial *t, const float *results, const char *cpu)
+{
+    for (size_t i = 0; i < t->graph->output_count; i++) {
+        const ftso_output *output = &t->graph->outputs[i];
+        const ftso_tensor *expected = ftso_interp_get(t->interp, output->value);
+        size_t count = elements(ftso_graph_shape(t->graph, output->value), t->batch);
+        double difference = 0, norm = 0;
+        for (size_t k = 0; k < count; k++) {
+            double d = (double)results[k] - expected->data[k];
+            difference += d * d;
+            norm += expected->data[k] * expected->data[k];
+        }
+        results += count;
+        bool *seen = FTSO_ARRAY(t->arena, bool, t->graph->node_count);
+        double limit = allowed(t->graph, output->value, seen) * sqrt(norm);
+        double share = difference > 0 ? sqrt(difference) / limit : 0;
+        if (share > lab->counts.worst) lab->counts.worst = share;
+        if (!(sqrt(difference) <= limit)) {
+            ftso_text text;
+            ftso_text_init(&text);
+            ftso_graph_print(t->graph, &text);
+            print_error("%s", ftso_text_get(&text));
+            ftso_text_deinit(&text);
+            fail_msg("%s, batch %lld, output \"%s\": distance %g, allowed %g, norm %g", cpu,
+                     (long long)t->batch, output->name, sqrt(difference), limit, sqrt(norm));
+        }
+    }
+}
+
+static void check_batch(kernel_lab *lab, const trial *t, ftso_program *const *programs)
+{
+    const float *first = NULL;
+    for (size_t k = 0; k < KINDS; k++) {
+        if (!lab->runs[k]) continue;
+        bool new_width = k == 0 || strcmp(kinds[k].cpu, kinds[k - 1].cpu) != 0;
+        if (new_width) first = NULL;
+        for (int p = 0; p < POOLS; p++) {
+            size_t count;
+            const float *results = run(t, programs[k], lab->pools[p], &count);
+            if (!first) {
+                first = results;
+                compare(lab, t, results, kinds[k].cpu);
+            }
+            if (memcmp(first, results, count * sizeof *results) != 0)
+                fail_msg("%s, batch %lld: %d threads and tuning %d %d give other bytes",
+                         kinds[k].cpu, (long long)t->batch, p + 1, kinds[k].tuning.pixel_block,
+                         kinds[k].tuning.channel_block);
+        }
+    }
+}
+
+static int64_t planned_batch(const ftso_graph *graph)
+{
+    for (size_t v = 0; v < graph->node_count; v++)
+        if (graph->nodes[v].shape.batched) return graph->nodes[v].shape.dim[0];
+    return 1;
+}
+
+void kernel_lab_check(kernel_lab *lab, const ftso_graph *graph, kernel_lab_fill fill, void *user,
+                      uint64_t seed)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_schedule *schedule;
+    ftso_program *programs[KINDS];
+    test_ok(ftso_graph_verify(graph));
+    test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+    test_ok(ftso_schedule_verify(schedule));
+    for (size_t k = 0; k < KINDS; k++) {
+        test_ok(ftso_compile(lab->compilers[k], &arena, schedule, &programs[k], NULL));
+        *(lab->runs[k] ? &lab->counts.executed : &lab->counts.compiled_only) += 1;
+    }
+    lab->counts.graphs++;
+    int64_t planned = planned_batch(graph), batches[] = {planned, planned - 1, 1};
+    for (int i = 0; i < 3; i++) {
+        if (batches[i] < ftso_graph_min_batch(graph) || (i > 0 && batches[i] == batches[i - 1]))
+            continue;
+        trial t = trial_new(&arena, graph, batches[i], fill, user, seed);
+        check_batch(lab, &t, programs);
+        ftso_interp_free(t.interp);
+    }
+    ftso_arena_deinit(&arena);
+}
