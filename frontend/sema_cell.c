@@ -94,19 +94,33 @@ static bool read_edges(ftso_sema *sema, const ftso_ast_item *item, ftso_cell_dec
     return true;
 }
 
+/* keep = 2;  keep = at_most(2);  keep = all; */
 static bool read_keep(ftso_sema *sema, const ftso_ast_item *item, ftso_cell_decl *cell)
 {
     if (!item || (item->value->kind == FTSO_AST_NAME && !strcmp(item->value->text, "all")))
         return true;
+    const ftso_ast_node *value = item->value;
+    bool at_most = value->kind == FTSO_AST_CALL && !strcmp(value->text, "at_most");
+    if (at_most) {
+        static const char *const names[] = {"count"};
+        const ftso_ast_node *count;
+        if (!ftso_sema_bind(sema, value, names, 1, &count)) return false;
+        if (count) value = count;
+    }
     int64_t keep;
-    if (!ftso_sema_whole(sema, item->value, "`keep`", 1, MAX_NODES, &keep)) return false;
-    for (int node = 0; node < cell->node_count; node++) {
+    if (value->kind == FTSO_AST_CALL) {
+        ftso_sema_wrong_type(sema, value, "`keep`", "a number, `at_most(2)` or `all`");
+        return false;
+    }
+    if (!ftso_sema_whole(sema, value, "`keep`", 1, MAX_NODES, &keep)) return false;
+    for (int node = 0; node < cell->node_count && !at_most; node++) {
         int edges = edges_of(cell, node);
         if (edges >= keep) continue;
-        ftso_diag_error(sema->diag, "E0603", item->value->span,
+        ftso_diag_error(sema->diag, "E0603", value->span,
                         "`keep` is %lld, and node %d has %d input%s", (long long)keep,
                         cell->input_count + node, edges, edges == 1 ? "" : "s")
-            ->help = ftso_format(sema->arena, "keep at most %d, or `all`", edges);
+            ->help = ftso_format(sema->arena, "keep at most %d, or `at_most(%lld)`, or `all`",
+                                 edges, (long long)keep);
         return false;
     }
     cell->keep = (int)keep;

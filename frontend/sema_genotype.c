@@ -90,6 +90,15 @@ static bool read_concat(ftso_sema *sema, const ftso_ast_node *node, ftso_cell *c
     return false;
 }
 
+/* How many edges node `node` of a found cell has; 0 where it keeps all, none or more of them written. */
+static int kept_edges(const ftso_cell_decl *decl, int node)
+{
+    int states = decl->input_count + decl->node_count - 1, edges = 0;
+    for (int from = 0; from < decl->input_count + node; from++)
+        edges += decl->edge_present[node * states + from];
+    return edges < decl->keep ? edges : decl->keep;
+}
+
 static bool read_pairs(ftso_sema *sema, const ftso_ast_node *list, ftso_cell *cell)
 {
     const ftso_cell_decl *decl = cell->decl;
@@ -104,18 +113,23 @@ static bool read_pairs(ftso_sema *sema, const ftso_ast_node *list, ftso_cell *ce
             ->help = "write it as `|op~0|+|op~0|op~1|`";
         return false;
     }
-    size_t wanted = (size_t)(decl->keep * decl->node_count);
+    size_t wanted = 0;
+    for (int node = 0; node < decl->node_count; node++) wanted += (size_t)kept_edges(decl, node);
     if (list->child_count != wanted) {
         ftso_diag_error(sema->diag, "E0702", list->span,
                         "%zu pair%s cannot fill the %d nodes of cell `%s`", list->child_count,
                         list->child_count == 1 ? "" : "s", decl->node_count, decl->name)
-            ->help = ftso_format(sema->arena, "it takes %zu: %d for each node", wanted, decl->keep);
+            ->help = ftso_format(sema->arena, "it takes %zu, as `keep` says for each node", wanted);
         return false;
     }
     bool ok = true;
-    for (size_t i = 0; i < wanted; i++) {
+    int node = 0, filled = 0;
+    for (size_t i = 0; i < wanted; i++, filled++) {
         const ftso_ast_node *pair = list->children[i];
-        int node = (int)i / decl->keep;
+        if (filled == kept_edges(decl, node)) {
+            node++;
+            filled = 0;
+        }
         if (pair->kind != FTSO_AST_TUPLE || pair->child_count != 2 ||
             (pair->children[0]->kind != FTSO_AST_STRING &&
              pair->children[0]->kind != FTSO_AST_NAME)) {
@@ -235,10 +249,10 @@ static bool read_arch(ftso_sema *sema, const ftso_ast_node *arch, ftso_genotype 
     bool ok = true;
     for (int node = 0; node < decl->node_count; node++) {
         const ftso_ast_node *part = arch->children[node];
-        if (decl->keep && part->child_count != (size_t)decl->keep) {
+        if (decl->keep && part->child_count != (size_t)kept_edges(decl, node)) {
             ftso_diag_error(sema->diag, "E0702", part->span,
                             "node %d has %zu edges, and its cell keeps %d",
-                            decl->input_count + node, part->child_count, decl->keep)
+                            decl->input_count + node, part->child_count, kept_edges(decl, node))
                 ->help = "see `keep` of its cell";
             ok = false;
         }

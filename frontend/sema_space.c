@@ -539,8 +539,8 @@ static bool read_aux(ftso_sema *sema, const ftso_block *block, const ftso_names 
     ftso_block in = {0};
     space->aux_num = 2;
     space->aux_den = 3;
-    space->aux_weight = 0.4;
     if (!ftso_block_sub(sema, block, "aux_head", NULL, &in)) return true;
+    space->aux_weight = 0.4;
     bool ok = true;
     const ftso_ast_item *item = ftso_block_find(&in, "after", NULL);
     if (item)

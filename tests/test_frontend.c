@@ -468,6 +468,40 @@ static void test_nasbench_string(void **state)
     end(&f);
 }
 
+/* Nodes with fewer inputs than keep = at_most(2) have all of theirs. */
+static void test_keep_at_most(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t edges; /* 0: refused */
+    } rows[] = {
+        {"|none~0|+|none~0|none~1|+|none~1|none~2|", 5},
+        {"Genotype(normal=[('none', 0), ('none', 0), ('none', 1), ('none', 2), ('none', 0)])", 5},
+        {"|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", 0},
+        {"Genotype(normal=[('none', 0), ('none', 0), ('none', 1), ('none', 0)])", 0},
+        {"Genotype(normal=[('none', 0), ('none', 2), ('none', 0), ('none', 1), ('none', 2)])", 0},
+    };
+    for (size_t i = 0; i < FTSO_COUNT(rows); i++) {
+        fixture f;
+        read_file(&f, FTSO_SOURCE_DIR "/examples/nasbench201.ftso");
+        check(&f);
+        expect_clean(&f);
+        const ftso_space *space = f.unit->spaces[1];
+        assert_string_equal(space->name, "nasbench201_pruned");
+        assert_int_equal(space->cells[0]->keep, 2);
+        const ftso_genotype *genotype = ftso_genotype_parse(&f.arena, &f.diag, rows[i].text,
+                                                            strlen(rows[i].text), space, f.unit);
+        assert_true((genotype != NULL) == (rows[i].edges > 0));
+        if (genotype) {
+            assert_int_equal(genotype->cells[0].edge_count, rows[i].edges);
+            assert_int_equal(genotype->cells[0].node_start[1], 1);
+            assert_int_equal(genotype->cells[0].node_start[2], 3);
+        }
+        end(&f);
+    }
+}
+
 /* ---------------------------------------------------------------- limits */
 
 /* Text of `count` repetitions between two ends is refused with that code, quickly and without harm. */
@@ -607,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_inheritance),
         cmocka_unit_test(test_genotypes),
         cmocka_unit_test(test_nasbench_string),
+        cmocka_unit_test(test_keep_at_most),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_self_include),
