@@ -98,7 +98,6 @@ static ftso_status make_step(const bench_options *chosen, ftso_input *input,
     if (!network) return ftso_error(FTSO_ERROR_USER, "the super-net could not be built");
     bool arch = strcmp(label, "arch") == 0;
     ftso_lower_step(network, arch ? &search->arch : &search->weights, arch);
-    ftso_graph_output(network->graph, "loss", network->loss, FTSO_NO_VALUE);
     ftso_pipeline pipeline = chosen->road.device.pipeline;
     step->label = label;
     FTSO_TRY(ftso_pipeline_run(&pipeline, &input->arena, compiler, how, label, network->graph,

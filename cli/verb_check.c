@@ -80,7 +80,6 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_search
         bool arch = strcmp(step, "arch") == 0;
         ftso_lower_step(network, arch ? &search->arch : &search->weights, arch);
     }
-    ftso_graph_output(network->graph, "loss", network->loss, FTSO_NO_VALUE);
     return network;
 }
 
@@ -100,7 +99,7 @@ static void lower_all(ftso_input *input)
         ftso_arena_reset(&candidate);
     }
     for (size_t i = 0; i < input->unit->genotype_count; i++) {
-        lower(&candidate, &input->diag, NULL, input->unit->genotypes[i], NULL);
+        lower(&candidate, &input->diag, NULL, input->unit->genotypes[i], "forward");
         ftso_arena_reset(&candidate);
     }
     ftso_arena_deinit(&candidate);
