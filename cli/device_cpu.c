@@ -1,29 +1,33 @@
 /*
- * The CPU device: every step goes down the road to compiled code, and all steps share one memory of states.
+ * The CPU device: graphs take the road to machine code and run on the thread pool.
  *
- * In: graphs. Out: steps. Holds: one compiler for the device's life, so that steps share machine code; programs and runners
- * die with their step.
+ * In: graphs. Out: steps that can be bound, run and read. Holds: all steps share their states and one block of working
+ * memory; memory is taken when the first step is used, when the largest is known, not when a step is loaded.
  */
 #include "cli/cli.h"
+
 #include "kernels/kernels.h"
 
 #include <string.h>
 
-typedef struct cpu_device {
-    ftso_arena arena;
+typedef struct cpu_device cpu_device;
+
+struct ftso_step {
+    ftso_arena arena; /* of the program */
+    cpu_device *device;
+    ftso_program *program;
+    ftso_runner *runner; /* NULL until the step is used */
+    ftso_step *next;
+};
+
+struct cpu_device {
+    ftso_arena arena; /* the target's words */
     ftso_pipeline pipeline;
-    ftso_compiler_options options;
+    ftso_compiler_options compiling;
     ftso_compiler *compiler;
     ftso_pool *pool;
     ftso_states *states;
     ftso_step *steps;
-} cpu_device;
-
-struct ftso_step {
-    ftso_arena arena;
-    ftso_program *program;
-    ftso_runner *runner;
-    ftso_step *next;
 };
 
 static void unload(void *self, ftso_step *step)
@@ -44,29 +48,59 @@ static ftso_status load(void *self, const char *label, const ftso_graph *graph,
     *out_step = NULL;
     ftso_step *step = ftso_mem_alloc(sizeof(*step));
     if (!step) return ftso_error(FTSO_ERROR_LIMIT, "no memory for a step");
-    memset(step, 0, sizeof(*step));
+    *step = (ftso_step){.device = device, .next = device->steps};
     ftso_arena_init(&step->arena);
-    step->next = device->steps;
     device->steps = step;
     ftso_status status = ftso_pipeline_run(&device->pipeline, &step->arena, device->compiler,
-                                           &device->options, label, graph, &step->program);
-    if (status.code == FTSO_OK && step->program)
-        status = ftso_runner_new(step->program, device->pool, device->states, &step->runner);
-    if (status.code != FTSO_OK ||
-        !step->program) { /* stopped after a stage: there is nothing to run */
-        unload(device, step);
-        return ftso_annotate(status, "step '%s'", label);
+                                           &device->compiling, label, graph, &step->program);
+    if (status.code != FTSO_OK || !step->program) {
+        unload(device, step); /* failed, or stopped on the way as asked */
+        return status;
     }
     *out_step = step;
     return FTSO_STATUS_OK;
+}
+
+static int64_t work_bytes(const ftso_step *step)
+{
+    return ftso_program_bytes(step->program, ftso_pool_threads(step->device->pool));
+}
+
+/* Gives memory to every step that has none, the largest first, so that the shared block is taken once. */
+static ftso_status start(ftso_step *wanted)
+{
+    cpu_device *device = wanted->device;
+    while (!wanted->runner) {
+        ftso_step *largest = NULL;
+        for (ftso_step *s = device->steps; s; s = s->next)
+            if (!s->runner && (!largest || work_bytes(s) > work_bytes(largest))) largest = s;
+        FTSO_TRY(ftso_runner_new(largest->program, device->pool, device->states, &largest->runner));
+    }
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status missing(const char *what, const char *name)
+{
+    return ftso_error(FTSO_ERROR_INTERNAL, "the program has no %s \"%s\"", what, name);
+}
+
+static ftso_status check_batch(const ftso_step *step, int64_t batch)
+{
+    if (batch >= 1 && batch <= step->program->planned_batch) return FTSO_STATUS_OK;
+    return ftso_error(FTSO_ERROR_INTERNAL, "batch %lld of a program planned for 1 to %lld",
+                      (long long)batch, (long long)step->program->planned_batch);
 }
 
 static ftso_status bind(void *self, ftso_step *step, const char *input, const float *data,
                         int64_t batch)
 {
     (void)self;
-    if (!ftso_runner_slot(step->runner, input))
-        return ftso_error(FTSO_ERROR_INTERNAL, "the program has no input \"%s\"", input);
+    FTSO_TRY(start(step));
+    const ftso_slot *slot = ftso_runner_slot(step->runner, input);
+    /* An input that no output depends on is gone from the program; its content does not matter. */
+    if (!slot) return FTSO_STATUS_OK;
+    if (!slot->is_input) return missing("input", input);
+    if (slot->batched) FTSO_TRY(check_batch(step, batch));
     ftso_runner_write(step->runner, input, data, batch);
     return FTSO_STATUS_OK;
 }
@@ -74,9 +108,8 @@ static ftso_status bind(void *self, ftso_step *step, const char *input, const fl
 static ftso_status run(void *self, ftso_step *step, int64_t batch)
 {
     (void)self;
-    if (batch < 1 || batch > step->program->planned_batch)
-        return ftso_error(FTSO_ERROR_INTERNAL, "batch %lld of a program planned for 1 to %lld",
-                          (long long)batch, (long long)step->program->planned_batch);
+    FTSO_TRY(start(step));
+    FTSO_TRY(check_batch(step, batch));
     ftso_runner_run(step->runner, batch, NULL);
     return FTSO_STATUS_OK;
 }
@@ -84,48 +117,52 @@ static ftso_status run(void *self, ftso_step *step, int64_t batch)
 static ftso_status read(void *self, ftso_step *step, const char *output, float *data, int64_t count)
 {
     (void)self;
+    FTSO_TRY(start(step));
     const ftso_slot *slot = ftso_runner_slot(step->runner, output);
-    if (!slot) return ftso_error(FTSO_ERROR_INTERNAL, "the program has no output \"%s\"", output);
-    int64_t per_image = 1, batch = 1;
-    for (int d = 0; d < slot->rank; d++)
-        if (d > 0 || !slot->batched) per_image *= slot->dim[d];
-    if (slot->batched) batch = count / per_image;
-    if (batch < 1 || batch * per_image != count)
-        return ftso_error(FTSO_ERROR_INTERNAL,
-                          "output \"%s\" has %lld numbers an image, not %lld in all", output,
-                          (long long)per_image, (long long)count);
+    if (!slot || !slot->is_output) return missing("output", output);
+    int64_t each = 1;
+    for (int d = slot->batched; d < slot->rank; d++) each *= slot->dim[d];
+    int64_t batch = slot->batched ? count / each : 1;
+    if (each * batch != count)
+        return ftso_error(FTSO_ERROR_INTERNAL, "output \"%s\" has %lld numbers%s, not %lld", output,
+                          (long long)each, slot->batched ? " per image" : "", (long long)count);
+    if (slot->batched) FTSO_TRY(check_batch(step, batch));
     ftso_runner_read(step->runner, output, data, batch);
     return FTSO_STATUS_OK;
 }
 
-/* The state's memory; some loaded step must have it. */
-static ftso_status find_state(cpu_device *device, const char *name, int64_t count, float **out_data)
+/* The state's slot in some step; its memory is the same in all. */
+static ftso_status find_state(cpu_device *device, const char *state, int64_t count,
+                              ftso_step **out_step)
 {
-    for (const ftso_step *step = device->steps; step; step = step->next)
-        for (size_t i = 0; i < step->program->state_count; i++) {
-            const ftso_program_state *state = &step->program->states[i];
-            if (strcmp(state->name, name) != 0) continue;
-            if (count * (int64_t)sizeof(float) > state->size_bytes)
-                return ftso_error(FTSO_ERROR_INTERNAL, "state \"%s\" has no %lld numbers", name,
-                                  (long long)count);
-            return ftso_states_get(device->states, name, state->size_bytes, out_data);
-        }
-    return ftso_error(FTSO_ERROR_INTERNAL, "no step has a state \"%s\"", name);
+    for (ftso_step *step = device->steps; step; step = step->next) {
+        FTSO_TRY(start(step));
+        const ftso_slot *slot = ftso_runner_slot(step->runner, state);
+        if (!slot || !slot->is_state) continue;
+        int64_t held = 1;
+        for (int d = 0; d < slot->rank; d++) held *= slot->dim[d];
+        if (held != count)
+            return ftso_error(FTSO_ERROR_INTERNAL, "state \"%s\" has %lld numbers, not %lld", state,
+                              (long long)held, (long long)count);
+        *out_step = step;
+        return FTSO_STATUS_OK;
+    }
+    return missing("state", state);
 }
 
-static ftso_status write_state(void *self, const char *name, const float *data, int64_t count)
+static ftso_status write_state(void *self, const char *state, const float *data, int64_t count)
 {
-    float *memory;
-    FTSO_TRY(find_state(self, name, count, &memory));
-    memcpy(memory, data, (size_t)count * sizeof(float));
+    ftso_step *step = NULL;
+    FTSO_TRY(find_state(self, state, count, &step));
+    ftso_runner_write(step->runner, state, data, 1);
     return FTSO_STATUS_OK;
 }
 
-static ftso_status read_state(void *self, const char *name, float *data, int64_t count)
+static ftso_status read_state(void *self, const char *state, float *data, int64_t count)
 {
-    float *memory;
-    FTSO_TRY(find_state(self, name, count, &memory));
-    memcpy(data, memory, (size_t)count * sizeof(float));
+    ftso_step *step = NULL;
+    FTSO_TRY(find_state(self, state, count, &step));
+    ftso_runner_read(step->runner, state, data, 1);
     return FTSO_STATUS_OK;
 }
 
@@ -145,23 +182,30 @@ static void close_device(void *self)
     ftso_mem_free(device);
 }
 
-static ftso_status open_parts(cpu_device *device, const ftso_device_options *options)
+static ftso_status fill(cpu_device *device, const ftso_device_options *options)
 {
     device->pipeline = options->pipeline;
-    device->options = (ftso_compiler_options){
-        .threads = options->threads, .cache_dir = options->cache_dir, .kernels = ftso_kernels()};
-    FTSO_TRY(ftso_target_named(&device->arena, options->cpu ? options->cpu : "native",
-                               &device->options.target));
-    ftso_text why;
-    ftso_text_init(&why);
-    ftso_status status = FTSO_STATUS_OK;
-    if (!ftso_target_runs_here(&device->options.target, &why))
-        status = ftso_error(FTSO_ERROR_DEVICE, "%s", ftso_text_get(&why));
-    ftso_text_deinit(&why);
-    if (status.code != FTSO_OK) return status;
+    device->compiling.threads = options->threads;
+    device->compiling.cache_dir = options->cache_dir;
+    device->compiling.kernels = ftso_kernels();
+    ftso_target *target = &device->compiling.target;
+    if (options->cpu) {
+        FTSO_TRY(ftso_target_named(&device->arena, options->cpu, target));
+        ftso_text why;
+        ftso_text_init(&why);
+        bool runs = ftso_target_runs_here(target, &why);
+        ftso_status refused =
+            ftso_error(FTSO_ERROR_DEVICE, "this machine cannot run code for %s: %s", options->cpu,
+                       ftso_text_get(&why));
+        ftso_text_deinit(&why);
+        if (!runs && !options->pipeline.stop_after) return refused;
+    } else {
+        FTSO_TRY(ftso_target_host(&device->arena, target));
+    }
     FTSO_TRY(ftso_pool_new(options->threads, true, &device->pool));
     FTSO_TRY(ftso_states_new(&device->states));
-    return ftso_compiler_new(&device->options, &device->compiler);
+    ftso_states_share_work(device->states);
+    return ftso_compiler_new(&device->compiling, &device->compiler);
 }
 
 ftso_status ftso_device_open_cpu(const ftso_device_options *options, ftso_device *out_device)
@@ -171,7 +215,7 @@ ftso_status ftso_device_open_cpu(const ftso_device_options *options, ftso_device
     if (!device) return ftso_error(FTSO_ERROR_LIMIT, "no memory for a device");
     memset(device, 0, sizeof(*device));
     ftso_arena_init(&device->arena);
-    ftso_status status = open_parts(device, options);
+    ftso_status status = fill(device, options);
     if (status.code != FTSO_OK) {
         close_device(device);
         return status;

@@ -110,8 +110,7 @@ typedef struct ftso_spread {
     size_t val_loss_count;             /* seeds whose val_loss was measured */
     double val_loss_mean, val_loss_sd; /* sd over n - 1; NAN where there are too few */
 } ftso_spread;
-ftso_spread ftso_spread_of(ftso_arena *arena, const ftso_search *search,
-                           const ftso_search_result *result);
+ftso_spread ftso_spread_of(ftso_arena *arena, const ftso_search_result *result);
 /* What the terminal shows of a result: the readings that were run, the spread over seeds, the choice. */
 void ftso_search_report(const ftso_search *search, const ftso_search_result *result,
                         ftso_text *out);

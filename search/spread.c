@@ -85,10 +85,8 @@ static ftso_spread_cell spread_cell(ftso_arena *arena, const ftso_search_result 
     return out;
 }
 
-ftso_spread ftso_spread_of(ftso_arena *arena, const ftso_search *search,
-                           const ftso_search_result *result)
+ftso_spread ftso_spread_of(ftso_arena *arena, const ftso_search_result *result)
 {
-    (void)search;
     ftso_spread out = {.seed_count = result->found_count, .val_loss_mean = NAN, .val_loss_sd = NAN};
     if (result->found_count == 0) return out;
     out.cell_count = result->found[0].genotype.cell_count;
@@ -160,7 +158,7 @@ void ftso_search_report(const ftso_search *search, const ftso_search_result *res
         ftso_text_puts(out, i == result->chosen ? "  (chosen)\n" : "\n");
     }
     if (result->found_count > 1) {
-        ftso_spread spread = ftso_spread_of(&arena, search, result);
+        ftso_spread spread = ftso_spread_of(&arena, result);
         for (size_t i = 0; i < spread.cell_count; i++) report_cell(&spread, &spread.cells[i], out);
         if (spread.val_loss_count > 1)
             ftso_text_printf(out, "val_loss over %zu seeds: mean %.4f, standard deviation %.4f\n",

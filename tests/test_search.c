@@ -500,7 +500,7 @@ static void test_random_choice(void **state)
         assert_true(isnan(result.found[i].val_loss));
         assert_int_equal(result.found[i].iterations, 0);
     }
-    ftso_spread spread = ftso_spread_of(&f.arena, &search, &result);
+    ftso_spread spread = ftso_spread_of(&f.arena, &result);
     assert_int_equal(spread.seed_count, SEEDS);
     assert_int_equal(spread.cell_count, 2);
     assert_int_equal(spread.val_loss_count, 0);
@@ -543,7 +543,7 @@ static void test_spread_and_report(void **state)
     }
     result.found[3].val_loss = NAN;
     search.method = "ftso";
-    ftso_spread spread = ftso_spread_of(&f.arena, &search, &result);
+    ftso_spread spread = ftso_spread_of(&f.arena, &result);
     const ftso_spread_cell *cell = &spread.cells[0];
     assert_int_equal(cell->topology_count, 2);
     assert_string_equal(cell->topologies[0].text, "0,1 0,2 1,3");

@@ -1,5 +1,6 @@
 /*
- * The search on compiled code: losses and cells as the reference device finds them, the same bytes on any threads.
+ * The search on compiled code: losses and cells as the reference device finds them, the same bytes on any threads; and
+ * what either device promises.
  */
 #include "support.h"
 
@@ -142,12 +143,109 @@ static void test_mixed(void **state)
     test_named_search("mixed");
 }
 
+/* ---------------------------------------------------------------- what search may expect of a device */
+
+/* y = x * w per channel, mean of w as "total"; w becomes w * factor. Odd sizes, so that layouts pad. */
+enum { N = 4, C = 5, H = 3, W = 2, DENSE = C * H * W };
+
+static ftso_graph *device_graph(ftso_arena *arena)
+{
+    ftso_graph *graph = FTSO_NEW(arena, ftso_graph);
+    ftso_graph_init(graph, arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(graph, "x", ftso_shape_image(N, C, H, W));
+    ftso_value factor = ftso_graph_input(graph, "factor", ftso_shape_scalar());
+    ftso_value w = ftso_graph_state(graph, "w", ftso_shape_vector(C));
+    ftso_graph_output(graph, "y", ftso_graph_binary(graph, "channel_mul", x, w), FTSO_NO_VALUE);
+    ftso_graph_output(graph, "total", ftso_graph_unary(graph, "sum", w), FTSO_NO_VALUE);
+    ftso_graph_output(graph, "w", ftso_graph_binary(graph, "scale", w, factor), w);
+    return graph;
+}
+
+static void run_step(const ftso_device *device, ftso_step *step, int64_t batch, float factor,
+                     const float *w)
+{
+    float x[N * DENSE], y[N * DENSE], total, sum = 0;
+    for (int i = 0; i < N * DENSE; i++) x[i] = (float)(i % 17) - 8;
+    test_ok(device->bind(device->self, step, "x", x, batch));
+    test_ok(device->bind(device->self, step, "factor", &factor, 1));
+    test_ok(device->run(device->self, step, batch));
+    test_ok(device->read(device->self, step, "y", y, batch * DENSE));
+    test_ok(device->read(device->self, step, "total", &total, 1));
+    for (int64_t i = 0; i < batch * DENSE; i++) assert_true(y[i] == x[i] * w[i / (H * W) % C]);
+    for (int c = 0; c < C; c++) sum += w[c];
+    assert_true(total == sum);
+}
+
+static void check_device(ftso_device *device)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_step *first, *second;
+    test_ok(device->load(device->self, "first", device_graph(&arena), &first));
+    test_ok(device->load(device->self, "second", device_graph(&arena), &second));
+    float w[C] = {0}, read[C];
+    run_step(device, first, N, 3, w); /* zero until written */
+    for (int c = 0; c < C; c++) w[c] = (float)(c + 1);
+    test_ok(device->write_state(device->self, "w", w, C));
+    run_step(device, first, N, 2, w);
+    for (int c = 0; c < C; c++) w[c] *= 2;
+    run_step(device, second, N - 1, 0.5f, w); /* the other step sees the first's new state */
+    for (int c = 0; c < C; c++) w[c] *= 0.5f;
+    test_ok(device->read_state(device->self, "w", read, C));
+    assert_memory_equal(read, w, sizeof(w));
+    run_step(device, first, 1, 1, w);
+
+    float number = 0, many[DENSE + 1] = {0};
+    assert_int_equal(device->read(device->self, first, "nothing", &number, 1).code,
+                     FTSO_ERROR_INTERNAL);
+    assert_int_equal(device->read(device->self, first, "total", many, 2).code, FTSO_ERROR_INTERNAL);
+    assert_int_equal(device->read(device->self, first, "y", many, DENSE + 1).code,
+                     FTSO_ERROR_INTERNAL);
+    assert_int_equal(device->bind(device->self, first, "x", many, N + 1).code, FTSO_ERROR_INTERNAL);
+    assert_int_equal(device->write_state(device->self, "nobody", w, C).code, FTSO_ERROR_INTERNAL);
+    assert_int_equal(device->read_state(device->self, "w", read, C - 1).code, FTSO_ERROR_INTERNAL);
+    assert_int_not_equal(device->run(device->self, first, N + 1).code, FTSO_OK);
+
+    device->unload(device->self, second);
+    run_step(device, first, 2, 1, w); /* the state stays */
+    device->unload(device->self, first);
+    assert_true(ftso_pool_threads(device->pool(device->self)) >= 1);
+    ftso_device_close(device);
+    assert_null(device->self);
+    ftso_arena_deinit(&arena);
+}
+
+static void test_cpu_device(void **state)
+{
+    (void)state;
+    ftso_device_options options = {.threads = 2, .pipeline = ftso_pipeline_default()};
+    ftso_device device;
+    test_ok(ftso_device_open_cpu(&options, &device));
+    assert_string_equal(device.name, "cpu");
+    check_device(&device);
+    options.cpu = "z80";
+    assert_int_not_equal(ftso_device_open_cpu(&options, &device).code, FTSO_OK);
+    ftso_device_close(&device); /* closing what did not open is harmless */
+}
+
+static void test_reference_device(void **state)
+{
+    (void)state;
+    ftso_device_options options = {.threads = 1};
+    ftso_device device;
+    test_ok(ftso_device_open_reference(&options, &device));
+    assert_string_equal(device.name, "reference");
+    check_device(&device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs),
         cmocka_unit_test(test_partial_channels),
         cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_cpu_device),
+        cmocka_unit_test(test_reference_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
