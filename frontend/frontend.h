@@ -26,6 +26,17 @@ ftso_ast *ftso_parse_text(ftso_arena *arena, ftso_diag *diag, const char *path, 
 void ftso_ast_override(ftso_ast *ast, ftso_diag *diag, const char *assignment);
 /* Resolves and checks; NULL when there were errors. */
 ftso_unit *ftso_check(ftso_arena *arena, ftso_diag *diag, const ftso_ast *ast);
+/*
+ * Names that other folders' tables give a meaning: kinds of data sets, methods of search. An unknown one is an error with the
+ * nearest name. The frontend knows none itself; who has the tables hands them in.
+ */
+typedef struct ftso_words {
+    const char *const *kinds;
+    size_t kind_count;
+    const char *const *methods;
+    size_t method_count;
+} ftso_words;
+void ftso_check_words(ftso_diag *diag, const ftso_unit *unit, const ftso_words *words);
 /* The canonical layout of the main file; comments kept. Formatting its own output changes nothing. */
 void ftso_ast_format(const ftso_ast *ast, ftso_text *out);
 /* One line per tree node, for --dump=ast; and of the checked records, for --dump=space. */

@@ -245,6 +245,7 @@ void ftso_sema_dataset(ftso_sema *sema, ftso_symbol *symbol)
     const ftso_ast_item *item = ftso_block_get(sema, &block, "kind", keys[0].usage);
     if (item && item->value->kind == FTSO_AST_NAME) {
         dataset->kind = item->value->text;
+        dataset->kind_span = item->value->span;
     } else if (item) {
         ftso_sema_wrong_type(sema, item->value, "`kind`", "a name such as cifar10 or idx");
     }
@@ -498,6 +499,7 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
     search->name = symbol->name;
     search->span = symbol->span;
     search->method = "ftso";
+    search->method_span = symbol->span;
     search->init_std = 1e-3;
     search->augment_valid = true;
     search->space = space_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage),
@@ -507,6 +509,7 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
     const ftso_ast_item *item = ftso_block_find(&block, "method", NULL);
     if (item && item->value->kind == FTSO_AST_NAME) {
         search->method = item->value->text;
+        search->method_span = item->value->span;
     } else if (item) {
         ftso_sema_wrong_type(sema, item->value, "`method`", "a name such as ftso or random");
     }
@@ -529,6 +532,41 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
     if (sema->diag->error_count == errors && search->space && search->dataset &&
         search->topology_ops && search->replace) {
         symbol->record = search;
+    }
+}
+
+/* ---------------------------------------------------------------- names of other folders' tables */
+
+static void check_word(ftso_diag *diag, const char *code, ftso_span span, const char *what,
+                       const char *name, const char *const *known, size_t count)
+{
+    ftso_text all;
+    ftso_text_init(&all);
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(known[i], name)) {
+            ftso_text_deinit(&all);
+            return;
+        }
+        ftso_text_printf(&all, "%s%s", i ? ", " : "", known[i]);
+    }
+    const char *nearest = ftso_nearest_name(name, known, count);
+    ftso_diag_error(diag, code, span, "there is no %s `%s`", what, name)->help =
+        nearest ? ftso_format(diag->arena, "did you mean `%s`?", nearest)
+                : ftso_format(diag->arena, "there are: %s", ftso_text_get(&all));
+    ftso_text_deinit(&all);
+}
+
+void ftso_check_words(ftso_diag *diag, const ftso_unit *unit, const ftso_words *words)
+{
+    for (size_t i = 0; i < unit->dataset_count; i++) {
+        const ftso_dataset *dataset = unit->datasets[i];
+        check_word(diag, "E0815", dataset->kind_span, "kind of data set", dataset->kind,
+                   words->kinds, words->kind_count);
+    }
+    for (size_t i = 0; i < unit->search_count; i++) {
+        const ftso_search *search = unit->searches[i];
+        check_word(diag, "E0814", search->method_span, "method of search", search->method,
+                   words->methods, words->method_count);
     }
 }
 

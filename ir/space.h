@@ -16,10 +16,20 @@
 typedef enum ftso_arith_kind {
     FTSO_ARITH_NUMBER, /* exact rational num/den where den != 0; `value` always */
     FTSO_ARITH_NAME,   /* a parameter in scope */
-    FTSO_ARITH_NEG, FTSO_ARITH_NOT,
-    FTSO_ARITH_ADD, FTSO_ARITH_SUB, FTSO_ARITH_MUL, FTSO_ARITH_DIV,
-    FTSO_ARITH_EQ, FTSO_ARITH_NE, FTSO_ARITH_LT, FTSO_ARITH_LE, FTSO_ARITH_GT, FTSO_ARITH_GE,
-    FTSO_ARITH_AND, FTSO_ARITH_OR,
+    FTSO_ARITH_NEG,
+    FTSO_ARITH_NOT,
+    FTSO_ARITH_ADD,
+    FTSO_ARITH_SUB,
+    FTSO_ARITH_MUL,
+    FTSO_ARITH_DIV,
+    FTSO_ARITH_EQ,
+    FTSO_ARITH_NE,
+    FTSO_ARITH_LT,
+    FTSO_ARITH_LE,
+    FTSO_ARITH_GT,
+    FTSO_ARITH_GE,
+    FTSO_ARITH_AND,
+    FTSO_ARITH_OR,
     FTSO_ARITH_SELECT /* a ? b : c */
 } ftso_arith_kind;
 
@@ -33,19 +43,20 @@ typedef struct ftso_arith {
 } ftso_arith;
 
 typedef struct ftso_arg {
-    const char *name; /* resolved: never NULL after sema, positional arguments have taken their parameter's name */
+    const char *
+        name; /* resolved: never NULL after sema, positional arguments have taken their parameter's name */
     const ftso_arith *value;
     ftso_span span;
 } ftso_arg;
 
 typedef enum ftso_opexpr_kind {
-    FTSO_OPEXPR_PRIMITIVE,  /* conv(C, k=3): `name` is a primitive of the language (ir/lower.c maps it onto graph nodes) */
+    FTSO_OPEXPR_PRIMITIVE, /* conv(C, k=3): `name` is a primitive of the language (ir/lower.c maps it onto graph nodes) */
     FTSO_OPEXPR_COMPOSITE,  /* sep_conv(C, s, k=3): `composite` is declared in the file */
     FTSO_OPEXPR_CANDIDATES, /* candidates(C, s): the edge's mixture over the opset in a super-net, its one operator in a network */
     FTSO_OPEXPR_CHAIN,      /* a -> b -> c */
-    FTSO_OPEXPR_BRANCHES,   /* [ a | b ]: several values; the next link must join them (sum, concat) */
-    FTSO_OPEXPR_SELECT,     /* cond ? a : b */
-    FTSO_OPEXPR_MODE        /* in supernet { a } / in network { a }: a in that mode, identity in the other */
+    FTSO_OPEXPR_BRANCHES, /* [ a | b ]: several values; the next link must join them (sum, concat) */
+    FTSO_OPEXPR_SELECT,   /* cond ? a : b */
+    FTSO_OPEXPR_MODE /* in supernet { a } / in network { a }: a in that mode, identity in the other */
 } ftso_opexpr_kind;
 
 typedef enum ftso_mode { FTSO_SUPERNET, FTSO_NETWORK } ftso_mode;
@@ -97,13 +108,15 @@ typedef struct ftso_cell_decl {
     const char *name; /* "normal", "reduce": also the key of its genotype */
     ftso_span span;
     int input_count, node_count;
-    bool *edge_present;      /* [node_count][input_count + node_count - 1] row-major */
-    int keep;                /* edges kept per node by the topology phase; 0: all */
-    int input_stride;        /* stride of edges whose source is a cell input; 1 or 2 */
-    ftso_join output;        /* of the nodes; CONCAT over a genotype's concat list where it has one */
-    const ftso_opexpr *preprocess; /* per cell input; scope C, s: s is 2 where that input's map is twice as wide */
-    const ftso_opexpr *edge;       /* in a super-net, scope C, s; contains candidates(…). NULL: candidates(C, s) */
-    const ftso_opexpr *body;       /* fixed cell; scope C, s */
+    bool *edge_present; /* [node_count][input_count + node_count - 1] row-major */
+    int keep;           /* edges kept per node by the topology phase; 0: all */
+    int input_stride;   /* stride of edges whose source is a cell input; 1 or 2 */
+    ftso_join output;   /* of the nodes; CONCAT over a genotype's concat list where it has one */
+    const ftso_opexpr *
+        preprocess; /* per cell input; scope C, s: s is 2 where that input's map is twice as wide */
+    const ftso_opexpr
+        *edge; /* in a super-net, scope C, s; contains candidates(…). NULL: candidates(C, s) */
+    const ftso_opexpr *body; /* fixed cell; scope C, s */
 } ftso_cell_decl;
 
 /* One place in the stack: which cell, and the channels per node there as a multiple of the base width. */
@@ -116,7 +129,7 @@ typedef struct ftso_stack_item {
 /* The stack as written: an explicit order, or `layers` normal cells of which those at the given fractions are reductions. */
 typedef struct ftso_stack {
     int64_t layers, channels;
-    int64_t widen; /* factor at each reduction */
+    int64_t widen;                         /* factor at each reduction */
     const ftso_cell_decl *normal, *reduce; /* the two kinds of a counted stack */
     int64_t reduce_num[8], reduce_den[8];  /* at floor(layers * num / den) */
     size_t reduce_count;
@@ -139,15 +152,17 @@ typedef struct ftso_space {
     const ftso_opset *ops;
     ftso_cell_decl **cells;
     size_t cell_count;
-    const ftso_opexpr **stems; /* each reads the one before; the last `input_count` of them are the first cell's inputs,
+    const ftso_opexpr **
+        stems; /* each reads the one before; the last `input_count` of them are the first cell's inputs,
                                   the last one repeated where there are too few */
     size_t stem_count;
-    ftso_stack network, supernet;  /* the found network's, the search's */
-    const ftso_opexpr *head;       /* scope classes; ends in [N, classes, 1, 1] */
-    const ftso_opexpr *aux_head;   /* or NULL; scope classes */
-    int64_t aux_num, aux_den;      /* after cell floor(layers * num / den) */
+    ftso_stack network, supernet; /* the found network's, the search's */
+    const ftso_opexpr *head;      /* scope classes; ends in [N, classes, 1, 1] */
+    const ftso_opexpr *aux_head;  /* or NULL; scope classes */
+    int64_t aux_num, aux_den;     /* after cell floor(layers * num / den) */
     double aux_weight;
-    int64_t image_channels, image_side, classes; /* of the data the space is written for; a dataset overrides them */
+    int64_t image_channels, image_side,
+        classes; /* of the data the space is written for; a dataset overrides them */
     ftso_default *defaults;
     size_t default_count;
     ftso_arg *constants; /* let K = 4: names in scope everywhere in the space */
@@ -157,9 +172,9 @@ typedef struct ftso_space {
 /* ---------------------------------------------------------------- cells (genotypes) */
 
 typedef struct ftso_cell_edge {
-    int from;             /* state id */
+    int from; /* state id */
     const ftso_operator *op;
-    double beta;          /* weight that chose it, NAN where there was none */
+    double beta; /* weight that chose it, NAN where there was none */
 } ftso_cell_edge;
 
 /* Edges of node j are edges[node_start[j] .. node_start[j+1]), in the order they were listed. */
@@ -176,14 +191,19 @@ typedef struct ftso_cell {
 typedef struct ftso_genotype {
     const char *name;
     const ftso_space *space; /* the one it was declared for or found in */
-    ftso_cell *cells; /* one per searched cell of the space, in its order */
+    ftso_cell *cells;        /* one per searched cell of the space, in its order */
     size_t cell_count;
     ftso_span span;
 } ftso_genotype;
 
 /* ---------------------------------------------------------------- recipes */
 
-typedef enum ftso_schedule_kind { FTSO_LR_CONSTANT, FTSO_LR_COSINE, FTSO_LR_LINEAR, FTSO_LR_EXPONENTIAL } ftso_schedule_kind;
+typedef enum ftso_schedule_kind {
+    FTSO_LR_CONSTANT,
+    FTSO_LR_COSINE,
+    FTSO_LR_LINEAR,
+    FTSO_LR_EXPONENTIAL
+} ftso_schedule_kind;
 
 typedef struct ftso_lr {
     ftso_schedule_kind kind;
@@ -201,24 +221,36 @@ typedef struct ftso_optimizer {
     ftso_span span;
 } ftso_optimizer;
 
-typedef enum ftso_augment_kind { FTSO_AUG_CROP, FTSO_AUG_FLIP, FTSO_AUG_CUTOUT, FTSO_AUG_NORMALIZE, FTSO_AUG_RESIZED_CROP,
-                                 FTSO_AUG_COLOR_JITTER, FTSO_AUG_RESIZE, FTSO_AUG_CENTER_CROP } ftso_augment_kind;
+typedef enum ftso_augment_kind {
+    FTSO_AUG_CROP,
+    FTSO_AUG_FLIP,
+    FTSO_AUG_CUTOUT,
+    FTSO_AUG_NORMALIZE,
+    FTSO_AUG_RESIZED_CROP,
+    FTSO_AUG_COLOR_JITTER,
+    FTSO_AUG_RESIZE,
+    FTSO_AUG_CENTER_CROP
+} ftso_augment_kind;
 
 typedef struct ftso_augment {
     ftso_augment_kind kind;
-    double args[8]; /* crop: side, pad. flip: p. cutout: side. resized_crop: side, area lo, hi, ratio lo, hi. jitter: b, c, s, hue */
+    double args
+        [8]; /* crop: side, pad. flip: p. cutout: side. resized_crop: side, area lo, hi, ratio lo, hi. jitter: b, c, s, hue */
     ftso_span span;
 } ftso_augment;
 
 typedef struct ftso_dataset {
     const char *name;
-    const char *kind; /* "cifar10", "cifar100", "idx", "imagefolder", "npy": a row of the runtime's reader table */
+    const char *
+        kind; /* "cifar10", "cifar100", "idx", "imagefolder", "npy": a row of the runtime's reader table */
+    ftso_span kind_span;
     const char *path; /* as written */
     int64_t channels, side, classes;
     double mean[4], std[4];
     ftso_augment *train_transform, *test_transform;
     size_t train_count, test_count;
-    int64_t train_images, test_images; /* as written, 0 where not: lets `check` see a batch larger than the data */
+    int64_t train_images,
+        test_images; /* as written, 0 where not: lets `check` see a batch larger than the data */
     ftso_span span;
 } ftso_dataset;
 
@@ -230,30 +262,33 @@ typedef struct ftso_search {
     ftso_span span;
     const ftso_space *space;
     const ftso_dataset *dataset;
-    const char *method;             /* "ftso", "random": a row of search's table */
-    ftso_arg *parameters;           /* K = 1 …: overrides of the space's constants */
+    const char *method; /* "ftso", "random": a row of search's table */
+    ftso_span method_span;
+    ftso_arg *parameters; /* K = 1 …: overrides of the space's constants */
     size_t parameter_count;
-    const ftso_opset *topology_ops; /* operators on each edge in the topology phase (one: skip_connect) */
+    const ftso_opset
+        *topology_ops; /* operators on each edge in the topology phase (one: skip_connect) */
     int64_t budget;
     ftso_budget_unit budget_unit;
-    int64_t schedule_epochs;        /* length that the learning-rate schedule is stretched over; 0: the budget */
+    int64_t
+        schedule_epochs; /* length that the learning-rate schedule is stretched over; 0: the budget */
     ftso_normalize normalize;
-    double init_std;                /* of the normal initial betas; default 1e-3 */
-    const ftso_operator *replace;   /* the replace strategy's operator */
-    double train_portion;           /* 0.5 */
+    double init_std;              /* of the normal initial betas; default 1e-3 */
+    const ftso_operator *replace; /* the replace strategy's operator */
+    double train_portion;         /* 0.5 */
     int64_t batch;
     ftso_optimizer weights, arch;
-    bool augment_valid;             /* the validation half is augmented too (default, as DARTS) */
+    bool augment_valid; /* the validation half is augmented too (default, as DARTS) */
     uint64_t *seeds;
     size_t seed_count;
-    bool select_best;               /* best(val_loss), else first */
+    bool select_best; /* best(val_loss), else first */
 } ftso_search;
 
 typedef struct ftso_train {
     const char *name;
     ftso_span span;
     const ftso_space *space;
-    const ftso_genotype *cell;   /* or NULL: from the command line */
+    const ftso_genotype *cell; /* or NULL: from the command line */
     const ftso_dataset *dataset;
     int64_t epochs, batch;
     double drop_path, aux_weight, label_smoothing;
@@ -298,14 +333,15 @@ enum { FTSO_MAX_PRIMITIVE_PARAMS = 8 };
 typedef struct ftso_builder ftso_builder; /* ir/lower/lower_internal.h */
 
 typedef struct ftso_primitive {
-    const char *name; /* conv, dwconv, linear, relu, bn, maxpool, avgpool, global_avgpool, identity, zero, shift, slice, shuffle, sum, concat */
+    const char *
+        name; /* conv, dwconv, linear, relu, bn, maxpool, avgpool, global_avgpool, identity, zero, shift, slice, shuffle, sum, concat */
     const char *doc;
     bool joins; /* takes several values: sum, concat */
     ftso_primitive_param params[FTSO_MAX_PRIMITIVE_PARAMS];
     int param_count;
     /* Appends nodes. `args` in the order of params. Returns the value, or FTSO_NO_VALUE with a sentence in `why`. */
-    ftso_value (*lower)(ftso_builder *builder, const ftso_value *inputs, size_t input_count, const double *args,
-                        ftso_text *why);
+    ftso_value (*lower)(ftso_builder *builder, const ftso_value *inputs, size_t input_count,
+                        const double *args, ftso_text *why);
 } ftso_primitive;
 
 const ftso_primitive *ftso_primitive_find(const char *name);
@@ -326,14 +362,15 @@ typedef struct ftso_arch_slice {
     const ftso_cell_decl *cell;
     int64_t beta_offset, edge_count;
     int64_t alpha_offset, op_count; /* alphas: edge_count x op_count; op_count 1: none are made */
-    int *edge_node, *edge_from;     /* state ids that edge e joins; edges of a node lie together, by ascending source */
+    int *edge_node,
+        *edge_from; /* state ids that edge e joins; edges of a node lie together, by ascending source */
 } ftso_arch_slice;
 
 /* A network as a graph: forward pass, logits and loss. Further outputs are appended by search and training. */
 typedef struct ftso_network {
     ftso_graph *graph;
-    ftso_value image, label;     /* inputs */
-    ftso_value weights, arch;    /* flat states; arch FTSO_NO_VALUE in a found network */
+    ftso_value image, label;  /* inputs */
+    ftso_value weights, arch; /* flat states; arch FTSO_NO_VALUE in a found network */
     ftso_value logits, aux_logits, loss;
     ftso_weight *weight_table;
     size_t weight_count, weight_capacity;
@@ -351,21 +388,22 @@ typedef struct ftso_lower_options {
     int64_t batch;
     int64_t image_channels, image_side, classes; /* 0: the space's */
     int64_t layers, channels;                    /* 0: the stack's */
-    const ftso_opset *ops;                       /* candidates on every edge of a super-net; NULL: the space's opset */
-    const ftso_arg *parameters;                  /* overrides of the space's constants */
+    const ftso_opset *ops; /* candidates on every edge of a super-net; NULL: the space's opset */
+    const ftso_arg *parameters; /* overrides of the space's constants */
     size_t parameter_count;
     ftso_normalize normalize;
-    bool edge_weights;   /* betas exist (FTSO, PC-DARTS); false: plain sums (DARTS) */
-    bool inference;      /* batch norm uses running statistics; no loss */
-    bool aux;            /* with the auxiliary head */
+    bool edge_weights; /* betas exist (FTSO, PC-DARTS); false: plain sums (DARTS) */
+    bool inference;    /* batch norm uses running statistics; no loss */
+    bool aux;          /* with the auxiliary head */
     double label_smoothing;
     const ftso_genotype *prune; /* a super-net on these edges only, or NULL */
 } ftso_lower_options;
 
 /* Super-net of `space`, or the found network of `genotype`. What cannot be built is the user's error: told in `diag`, NULL then. */
-ftso_network *ftso_lower_supernet(ftso_arena *arena, ftso_diag *diag, const ftso_space *space, const ftso_lower_options *options);
-ftso_network *ftso_lower_network(ftso_arena *arena, ftso_diag *diag, const ftso_space *space, const ftso_genotype *genotype,
-                                 const ftso_lower_options *options);
+ftso_network *ftso_lower_supernet(ftso_arena *arena, ftso_diag *diag, const ftso_space *space,
+                                  const ftso_lower_options *options);
+ftso_network *ftso_lower_network(ftso_arena *arena, ftso_diag *diag, const ftso_space *space,
+                                 const ftso_genotype *genotype, const ftso_lower_options *options);
 
 /*
  * Appends one optimiser step to a network's graph: the gradient of the loss with respect to `weights` (or `arch`), clipping,
@@ -387,8 +425,8 @@ ftso_number ftso_number_whole(int64_t value);
 /* Sets `*out` to what `name` stands for, or returns false where it is not in scope. */
 typedef bool (*ftso_name_lookup)(const void *user, const char *name, ftso_number *out);
 /* Value of `arith`; truth is 1 or 0. False with a sentence in `why` (unknown name, division by zero); then `*out_culprit` is its place. */
-bool ftso_arith_eval(const ftso_arith *arith, ftso_name_lookup lookup, const void *user, ftso_number *out,
-                     const ftso_arith **out_culprit, ftso_text *why);
+bool ftso_arith_eval(const ftso_arith *arith, ftso_name_lookup lookup, const void *user,
+                     ftso_number *out, const ftso_arith **out_culprit, ftso_text *why);
 
 /* ---------------------------------------------------------------- counts (ir/lower/count.c, ir/lower/size.c) */
 
@@ -401,9 +439,9 @@ ftso_counts ftso_network_count(const ftso_network *network);
 
 /* How many cells a space holds, exactly, in decimal digits. */
 typedef struct ftso_space_size {
-    int64_t edges;            /* of all searched cells */
-    const char *topologies;   /* choices of kept edges */
-    const char *genotypes;    /* times choices of operators on them */
+    int64_t edges;          /* of all searched cells */
+    const char *topologies; /* choices of kept edges */
+    const char *genotypes;  /* times choices of operators on them */
 } ftso_space_size;
 /*
  * Cells are chosen independently. Where all edges are kept every operator counts, zeros too (an edge may vanish); where a

@@ -328,6 +328,31 @@ static void test_override(void **state)
     end(&f);
 }
 
+static void test_words_of_other_tables(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"cifar10", "idx"}, *const methods[] = {"ftso", "random"};
+    const ftso_words words = {kinds, 2, methods, 2};
+    fixture f;
+    read_file(&f, FTSO_SOURCE_DIR "/examples/toy.ftso");
+    ftso_ast_override(f.ast, &f.diag, "toy_search.method=ftos");
+    ftso_ast_override(f.ast, &f.diag, "fashion_mnist.kind=pictures");
+    check(&f);
+    expect_clean(&f);
+    ftso_check_words(&f.diag, f.unit, &words);
+    assert_int_equal(f.diag.error_count, 2);
+    assert_string_equal(f.diag.entries[0].code, "E0815");
+    assert_string_equal(f.diag.entries[0].help, "there are: cifar10, idx");
+    assert_string_equal(f.diag.entries[1].code, "E0814");
+    assert_string_equal(f.diag.entries[1].help, "did you mean `ftso`?");
+    end(&f);
+    read_file(&f, FTSO_SOURCE_DIR "/examples/toy.ftso");
+    check(&f);
+    ftso_check_words(&f.diag, f.unit, &words);
+    expect_clean(&f);
+    end(&f);
+}
+
 /* Exact fractions: a third of six layers is the second cell's place, not 1.9999. */
 static void test_fractions_are_exact(void **state)
 {
@@ -636,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_long_lines_are_broken),
         cmocka_unit_test(test_override),
+        cmocka_unit_test(test_words_of_other_tables),
         cmocka_unit_test(test_fractions_are_exact),
         cmocka_unit_test(test_words_are_names),
         cmocka_unit_test(test_inheritance),
