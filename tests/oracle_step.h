@@ -25,6 +25,26 @@ typedef struct oracle_case {
     ftso_optimizer weight_rule, arch_rule;
 } oracle_case;
 
+/* Every stored case: X(identifier, "file"). */
+#define ORACLE_CASES(X)                                                                            \
+    X(skip_k1, "skip-k1")                                                                          \
+    X(skip_k4, "skip-k4")                                                                          \
+    X(skip_k1_raw, "skip-k1-raw")                                                                  \
+    X(skip_k4_raw, "skip-k4-raw")                                                                  \
+    X(skip_k2_grey, "skip-k2-grey")                                                                \
+    X(skip_k1_nodes5, "skip-k1-nodes5")                                                            \
+    X(pool_k1, "pool-k1")                                                                          \
+    X(pool_k4, "pool-k4")                                                                          \
+    X(sep3_k1, "sep3-k1")                                                                          \
+    X(three_ops, "three-ops")                                                                      \
+    X(darts, "darts")                                                                              \
+    X(pc_darts, "pc-darts")                                                                        \
+    X(nb201_search, "nb201-search")                                                                \
+    X(found_darts_v2, "found-darts-v2")                                                            \
+    X(found_all_kinds, "found-all-kinds")                                                          \
+    X(found_aux, "found-aux")                                                                      \
+    X(nb201_found, "nb201-found")
+
 oracle_case *oracle_build(ftso_arena *arena, const char *name);
 /* The stored tensors PREFIX/<weight name> put together in our flat order; every weight must be there. */
 double *oracle_gather(ftso_arena *arena, const oracle_case *c, const char *prefix);

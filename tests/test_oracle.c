@@ -305,36 +305,12 @@ static void check_case(const char *name)
         (void)state;                                                                               \
         check_case(name);                                                                          \
     }
+#define ROW(function, name) cmocka_unit_test(function),
 
-CASE(skip_k1, "skip-k1")
-CASE(skip_k4, "skip-k4")
-CASE(skip_k1_raw, "skip-k1-raw")
-CASE(skip_k4_raw, "skip-k4-raw")
-CASE(skip_k2_grey, "skip-k2-grey")
-CASE(skip_k1_nodes5, "skip-k1-nodes5")
-CASE(pool_k1, "pool-k1")
-CASE(pool_k4, "pool-k4")
-CASE(sep3_k1, "sep3-k1")
-CASE(three_ops, "three-ops")
-CASE(darts, "darts")
-CASE(pc_darts, "pc-darts")
-CASE(nb201_search, "nb201-search")
-CASE(found_darts_v2, "found-darts-v2")
-CASE(found_all_kinds, "found-all-kinds")
-CASE(found_aux, "found-aux")
-CASE(nb201_found, "nb201-found")
+ORACLE_CASES(CASE)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(skip_k1),         cmocka_unit_test(skip_k4),
-        cmocka_unit_test(skip_k1_raw),     cmocka_unit_test(skip_k4_raw),
-        cmocka_unit_test(skip_k2_grey),    cmocka_unit_test(skip_k1_nodes5),
-        cmocka_unit_test(pool_k1),         cmocka_unit_test(pool_k4),
-        cmocka_unit_test(sep3_k1),         cmocka_unit_test(three_ops),
-        cmocka_unit_test(darts),           cmocka_unit_test(pc_darts),
-        cmocka_unit_test(nb201_search),    cmocka_unit_test(found_darts_v2),
-        cmocka_unit_test(found_all_kinds), cmocka_unit_test(found_aux),
-        cmocka_unit_test(nb201_found),     cmocka_unit_test(inference)};
+    const struct CMUnitTest tests[] = {ORACLE_CASES(ROW) cmocka_unit_test(inference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
