@@ -53,13 +53,13 @@ ftso_status FTSO_MUST_USE ftso_passes_run(ftso_arena *arena, const ftso_graph *i
 
 /* What a value is to regions and emitters; follows from its operator and shape alone. */
 typedef enum ftso_role {
-    FTSO_ROLE_LEAF,      /* input, state: in memory before the first region */
-    FTSO_ROLE_LITERAL,   /* constant: spelt out in every region that uses it, never read */
-    FTSO_ROLE_ALIAS,     /* view, pack: other values' memory under another shape; no region computes it */
+    FTSO_ROLE_LEAF,    /* input, state: in memory before the first region */
+    FTSO_ROLE_LITERAL, /* constant: spelt out in every region that uses it, never read */
+    FTSO_ROLE_ALIAS, /* view, pack: other values' memory under another shape; no region computes it */
     FTSO_ROLE_ALGEBRA,   /* without a batch: scalars, vectors, flat weights; mean_scale too */
     FTSO_ROLE_POINTWISE, /* with a batch, pixel by pixel: computed wherever it is needed */
     FTSO_ROLE_CORE,      /* window, weight gradient, image operator: computed once, by its region */
-    FTSO_ROLE_REDUCTION  /* channel_sum, channel_dot, dot: a vector or scalar over batch and pixels, computed once */
+    FTSO_ROLE_REDUCTION /* channel_sum, channel_dot, dot: a vector or scalar over batch and pixels, computed once */
 } ftso_role;
 ftso_role ftso_value_role(const ftso_graph *graph, ftso_value value);
 /* Operands whose numbers the node needs: all, but none for `zero`, which looks at the shape alone. */
@@ -75,7 +75,8 @@ uint32_t ftso_node_needs(const ftso_node *node);
  * - A pointwise node is evaluated at whatever pixel its user wants it. What a core's operands need is the prologue, at the
  *   operand's pixels; what `writes` and reductions need beyond the cores is the epilogue, at the cores' output pixels. One
  *   node may be part of both. All operators of class pointwise occur in both, `concat`, `slice`, `embed` and `shuffle`
- *   among them: an epilogue may ask for any channel of a core's result at that pixel. Operands outside the image are the
+ *   among them: an epilogue may ask for any channel of a core's result at that pixel. A core's result itself need not be
+ *   written, nor anything but a reduction. Operands outside the image are the
  *   window's padding: zero after the prologue, not before it.
  *   An image operator that ends in one pixel per image (global pool, loss and its gradient) has no epilogue.
  * - Vectors and scalars that an image region uses are literals (`constant` in `nodes`) or in `reads`; weights are in
@@ -100,7 +101,8 @@ typedef struct ftso_region {
     size_t core_count; /* 0: pointwise or algebra */
     ftso_value *nodes; /* all computed here, cores included, topological */
     size_t node_count;
-    ftso_value *reads; /* values that must be in memory before: leaves, aliases, writes of earlier regions */
+    ftso_value *
+        reads; /* values that must be in memory before: leaves, aliases, writes of earlier regions */
     size_t read_count;
     ftso_value *writes; /* values put in memory: images, vectors, scalars */
     size_t write_count;
@@ -114,8 +116,9 @@ typedef struct ftso_schedule {
 
 /* What the region former may do; each switch can be off, results stay the same. */
 typedef struct ftso_fusion {
-    bool prologue;   /* pointwise nodes are recomputed where they are read */
-    bool epilogue;   /* pointwise nodes and reductions join the region that makes their last operand */
+    bool prologue; /* pointwise nodes are recomputed where they are read */
+    bool
+        epilogue; /* pointwise nodes and reductions join the region that makes their last operand */
     bool horizontal; /* cores that read the same operand over the same window share a region */
     int max_sources; /* a recomputed value that reads more stored images than this is stored instead; default 6 */
 } ftso_fusion;

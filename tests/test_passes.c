@@ -286,7 +286,8 @@ static void random_graphs(void **state)
         ftso_arena arena;
         ftso_arena_init(&arena);
         ftso_graph *graph = nets_random(&arena, &random);
-        check_all_sets(graph, 1 + test_below(&random, 3), 1e-8);
+        int64_t least = ftso_graph_min_batch(graph);
+        check_all_sets(graph, least + test_below(&random, 4 - least), 1e-8);
         ftso_arena_deinit(&arena);
     }
 }

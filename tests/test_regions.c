@@ -4,7 +4,6 @@
 #include "tests/nets.h"
 #include "tests/region_run.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void random_graphs_schedule(void **state)
@@ -21,13 +20,6 @@ static void random_graphs_schedule(void **state)
             ftso_fusion fusion = {bits & 1, bits & 2, bits & 4, bits & 8 ? 6 : 2};
             ftso_schedule *schedule;
             test_ok(ftso_schedule_form(&arena, passed, &fusion, &schedule));
-            if (getenv("SHOW")) {
-                ftso_text text;
-                ftso_text_init(&text);
-                ftso_schedule_print(schedule, &text);
-                fputs(ftso_text_get(&text), stderr);
-                ftso_text_deinit(&text);
-            }
             nets_same_schedule(graph, schedule, 2, 1e-8);
         }
         ftso_arena_deinit(&arena);
@@ -53,15 +45,155 @@ static void super_nets_schedule(void **state)
             ftso_schedule *schedule;
             test_ok(ftso_schedule_form(&arena, passed, NULL, &schedule));
             nets_same_schedule(graph, schedule, 2, 1e-8);
-            if (getenv("SHOW")) {
-                ftso_text text;
-                ftso_text_init(&text);
-                ftso_schedule_print(schedule, &text);
-                fputs(ftso_text_get(&text), stderr);
-                ftso_text_deinit(&text);
-            }
             ftso_arena_deinit(&arena);
         }
+}
+
+/* ---------------------------------------------------------------- keys and order */
+
+static ftso_schedule *form(ftso_arena *arena, bool of_arch)
+{
+    nets_options options = {.opset = "skip_only",
+                            .k = 1,
+                            .batch = 4,
+                            .side = 16,
+                            .layers = 8,
+                            .channels = 4,
+                            .of_arch = of_arch};
+    ftso_graph *passed = nets_passes(arena, nets_darts(arena, &options), NULL, 0);
+    ftso_schedule *schedule;
+    test_ok(ftso_schedule_form(arena, passed, NULL, &schedule));
+    test_ok(ftso_schedule_verify(schedule));
+    return schedule;
+}
+
+static const char *key(ftso_arena *arena, const ftso_schedule *schedule, size_t region)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_region_key(schedule, &schedule->regions[region], &text);
+    const char *copy = ftso_strdup(arena, ftso_text_get(&text));
+    ftso_text_deinit(&text);
+    return copy;
+}
+
+/* Two programs of one network have their forward pass in common, and equal cells of one program theirs. */
+static void equal_regions_have_equal_keys(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_schedule *arch = form(&arena, true), *weights = form(&arena, false);
+    size_t common = 0, images = 0, repeated = 0;
+    for (size_t a = 0; a < arch->region_count; a++) {
+        const char *text = key(&arena, arch, a);
+        assert_null(strstr(text, "\"")); /* no names */
+        if (arch->regions[a].core_count == 0) continue;
+        images++;
+        for (size_t b = 0; b < a; b++)
+            if (strcmp(text, key(&arena, arch, b)) == 0) {
+                repeated++;
+                break;
+            }
+        for (size_t w = 0; w < weights->region_count; w++)
+            if (strcmp(text, key(&arena, weights, w)) == 0) {
+                common++;
+                break;
+            }
+    }
+    assert_true(common * 4 >= images * 3);
+    assert_true(repeated >= 5);
+    ftso_arena_deinit(&arena);
+}
+
+static void forming_is_deterministic(void **state)
+{
+    (void)state;
+    ftso_text texts[2];
+    for (int i = 0; i < 2; i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_text_init(&texts[i]);
+        ftso_schedule_print(form(&arena, false), &texts[i]);
+        ftso_arena_deinit(&arena);
+    }
+    assert_string_equal(ftso_text_get(&texts[0]), ftso_text_get(&texts[1]));
+    ftso_text_deinit(&texts[0]);
+    ftso_text_deinit(&texts[1]);
+}
+
+/* ---------------------------------------------------------------- what is fused */
+
+static size_t count_class(const ftso_schedule *schedule, const char *kernel_class)
+{
+    size_t count = 0;
+    for (size_t r = 0; r < schedule->region_count; r++)
+        count += strcmp(schedule->regions[r].kernel_class, kernel_class) == 0;
+    return count;
+}
+
+static void switches_do_something(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    nets_options options = {
+        .opset = "skip_only", .k = 1, .batch = 2, .side = 16, .layers = 8, .channels = 16};
+    ftso_graph *passed = nets_passes(&arena, nets_darts(&arena, &options), NULL, 0);
+    ftso_schedule *fused, *other;
+    test_ok(ftso_schedule_form(&arena, passed, NULL, &fused));
+    /* beside the two sums of a reduction cell that read too much, only the head's bias gradient stands alone */
+    assert_true(count_class(fused, "pointwise") <= 3);
+    size_t wide = 0;
+    for (size_t r = 0; r < fused->region_count; r++) wide += fused->regions[r].core_count > 1;
+    assert_true(wide >= 8);
+    for (size_t r = 0; r < fused->region_count; r++)
+        for (size_t i = 0; i < fused->regions[r].write_count; i++) {
+            const ftso_node *node = ftso_graph_node(passed, fused->regions[r].writes[i]);
+            assert_false(ftso_node_is(node, "concat") && node->shape.batched);
+        }
+
+    ftso_fusion fusion = ftso_fusion_default();
+    fusion.horizontal = false;
+    test_ok(ftso_schedule_form(&arena, passed, &fusion, &other));
+    assert_true(other->region_count > fused->region_count + 8);
+    for (size_t r = 0; r < other->region_count; r++) assert_true(other->regions[r].core_count <= 1);
+
+    fusion = ftso_fusion_default();
+    fusion.epilogue = false;
+    test_ok(ftso_schedule_form(&arena, passed, &fusion, &other));
+    assert_true(count_class(other, "pointwise") > 20);
+
+    fusion = ftso_fusion_default();
+    fusion.prologue = false;
+    test_ok(ftso_schedule_form(&arena, passed, &fusion, &other));
+    for (size_t r = 0; r < other->region_count; r++)
+        for (size_t c = 0; c < other->regions[r].core_count; c++) {
+            const ftso_node *core = ftso_graph_node(passed, other->regions[r].cores[c]);
+            for (uint32_t i = 0; i < core->input_count; i++) {
+                const ftso_value *reads = other->regions[r].reads;
+                size_t k = 0;
+                while (k < other->regions[r].read_count && reads[k] != core->inputs[i]) k++;
+                assert_true(k < other->regions[r].read_count);
+            }
+        }
+    ftso_arena_deinit(&arena);
+}
+
+static void what_has_no_kernel_is_refused(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_graph graph;
+    ftso_schedule *schedule;
+    ftso_arena_init(&arena);
+    ftso_graph_init(&graph, &arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(&graph, "x", ftso_shape_image(2, 4, 3, 3));
+    ftso_graph_output(&graph, "y", ftso_graph_unary(&graph, "batch_norm", x), FTSO_NO_VALUE);
+    ftso_status status = ftso_schedule_form(&arena, &graph, NULL, &schedule);
+    assert_int_equal(status.code, FTSO_ERROR_INTERNAL);
+    assert_string_equal(status.message, "regions: node %1 (batch_norm) has no kernel");
+    ftso_arena_deinit(&arena);
 }
 
 int main(void)
@@ -69,6 +201,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs_schedule),
         cmocka_unit_test(super_nets_schedule),
+        cmocka_unit_test(equal_regions_have_equal_keys),
+        cmocka_unit_test(forming_is_deterministic),
+        cmocka_unit_test(switches_do_something),
+        cmocka_unit_test(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

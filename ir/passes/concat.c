@@ -74,39 +74,60 @@ static ftso_value take(ftso_rebuild *r, const bool *dissolved, ftso_value value,
     return ftso_fold(f, node->op, operands, node->input_count, node->attrs);
 }
 
-/* Where the parts of a concat end; count 0 when the value leads to none. */
-static size_t part_ends(ftso_folder *f, ftso_value value, int64_t **out_ends)
-{
-    const ftso_node *node = node_of(f, value);
-    if (!ftso_node_is(node, "concat")) return 0;
-    int64_t *ends = FTSO_ARRAY(&f->scratch, int64_t, node->input_count), at = 0;
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        at += ftso_channel_count(node_of(f, node->inputs[i])->shape);
-        ends[i] = at;
-    }
-    *out_ends = ends;
-    return node->input_count;
-}
-
-/* channel_sum and channel_dot over the parts of the operand that is a concat. */
+/* channel_sum of a concat, channel_dot of two whose parts match: by parts. */
 static ftso_value split_reduction(ftso_folder *f, const ftso_node *node, const ftso_value *inputs)
 {
     if (!ftso_node_is(node, "channel_sum") && !ftso_node_is(node, "channel_dot"))
         return FTSO_NO_VALUE;
-    int64_t *ends = NULL, at = 0;
-    size_t count = 0;
-    for (uint32_t i = 0; i < node->input_count && count == 0; i++)
-        count = part_ends(f, inputs[i], &ends);
-    if (count == 0) return FTSO_NO_VALUE;
-    ftso_value *parts = FTSO_ARRAY(&f->scratch, ftso_value, count);
-    for (size_t k = 0; k < count; k++) {
-        ftso_value operands[2];
-        for (uint32_t i = 0; i < node->input_count; i++)
-            operands[i] = ftso_fold_slice(f, inputs[i], at, ends[k]);
+    const ftso_node *first = node_of(f, inputs[0]),
+                    *last = node_of(f, inputs[node->input_count - 1]);
+    if (!ftso_node_is(first, "concat") || !ftso_node_is(last, "concat") ||
+        first->input_count != last->input_count)
+        return FTSO_NO_VALUE;
+    for (uint32_t k = 0; k < first->input_count; k++)
+        if (!ftso_shape_equal(node_of(f, first->inputs[k])->shape,
+                              node_of(f, last->inputs[k])->shape))
+            return FTSO_NO_VALUE;
+    ftso_value *parts = FTSO_ARRAY(&f->scratch, ftso_value, first->input_count);
+    for (uint32_t k = 0; k < first->input_count; k++) {
+        ftso_value operands[2] = {first->inputs[k], last->inputs[k]};
         parts[k] = ftso_fold(f, node->op, operands, node->input_count, node->attrs);
-        at = ends[k];
     }
-    return ftso_fold_named(f, "concat", parts, count, NULL);
+    return ftso_fold_named(f, "concat", parts, first->input_count, NULL);
+}
+
+/* For each value the slices of it, as a list through `next`. */
+typedef struct slices {
+    ftso_value *first, *next;
+} slices;
+
+static slices list_slices(const ftso_rebuild *r, ftso_arena *arena)
+{
+    slices list = {FTSO_ARRAY(arena, ftso_value, r->in->node_count),
+                   FTSO_ARRAY(arena, ftso_value, r->in->node_count)};
+    for (size_t v = 0; v < r->in->node_count; v++) list.first[v] = FTSO_NO_VALUE;
+    for (size_t v = r->in->node_count; v-- > 0;) {
+        const ftso_node *node = &r->in->nodes[v];
+        if (!r->live[v] || !ftso_node_is(node, "slice")) continue;
+        list.next[v] = list.first[node->inputs[0]];
+        list.first[node->inputs[0]] = (ftso_value)v;
+    }
+    return list;
+}
+
+/* A slice of what dissolves; where a wider slice of it is asked for too, a slice of that one. */
+static ftso_value take_slice(ftso_rebuild *r, const bool *dissolved, const slices *list,
+                             const ftso_node *node)
+{
+    int64_t begin = node->attrs[0].i, end = node->attrs[1].i, wide_begin = begin, wide_end = end;
+    for (ftso_value v = list->first[node->inputs[0]]; v != FTSO_NO_VALUE; v = list->next[v]) {
+        const ftso_attr_value *other = r->in->nodes[v].attrs;
+        if (other[0].i > wide_begin || other[1].i < wide_end) continue;
+        wide_begin = other[0].i;
+        wide_end = other[1].i;
+    }
+    ftso_value wide = take(r, dissolved, node->inputs[0], wide_begin, wide_end);
+    return ftso_fold_slice(&r->folder, wide, begin - wide_begin, end - wide_begin);
 }
 
 ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out)
@@ -114,6 +135,7 @@ ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out)
     ftso_rebuild r;
     ftso_rebuild_begin(&r, in, out);
     const bool *dissolved = find_dissolved(&r, &r.folder.scratch);
+    const slices list = list_slices(&r, &r.folder.scratch);
     for (size_t v = 0; v < in->node_count; v++) {
         const ftso_node *node = &in->nodes[v];
         if (!r.live[v]) continue;
@@ -121,7 +143,7 @@ ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out)
         out->origin = node->origin;
         r.map[v] = split_reduction(&r.folder, node, inputs);
         if (r.map[v] == FTSO_NO_VALUE && node->shape.rank == 4 && ftso_node_is(node, "slice"))
-            r.map[v] = take(&r, dissolved, node->inputs[0], node->attrs[0].i, node->attrs[1].i);
+            r.map[v] = take_slice(&r, dissolved, &list, node);
         if (r.map[v] == FTSO_NO_VALUE) r.map[v] = ftso_rebuild_node(&r, node);
     }
     ftso_rebuild_end(&r);

@@ -68,6 +68,19 @@ static ftso_value plain_products(ftso_folder *f, ftso_value u, ftso_value y, boo
     return inner == FTSO_NO_VALUE ? inner : ftso_fold_shuffle(f, inner, groups, power);
 }
 
+static bool is_affine(const ftso_node *node)
+{
+    return ftso_node_is(node, "channel_mul") || ftso_node_is(node, "channel_add");
+}
+
+/* A concat of which some part is an affine form: only then is a product by parts worth more of them. */
+static bool has_affine_part(const ftso_folder *f, const ftso_node *node)
+{
+    for (uint32_t i = 0; ftso_node_is(node, "concat") && i < node->input_count; i++)
+        if (is_affine(node_of(f, node->inputs[i]))) return true;
+    return false;
+}
+
 static ftso_value products(ftso_folder *f, ftso_value u, ftso_value y);
 
 static ftso_value products_of_concat(ftso_folder *f, ftso_value u, const ftso_node *concat)
@@ -93,11 +106,6 @@ static ftso_value move_inside(ftso_folder *f, const ftso_node *link, const ftso_
     return ftso_fold_binary(f, affine->op->name, x, vector);
 }
 
-static bool is_affine(const ftso_node *node)
-{
-    return ftso_node_is(node, "channel_mul") || ftso_node_is(node, "channel_add");
-}
-
 /* The vector of channel-wise inner products of u and y, through the affine forms and concats that y is made of. */
 static ftso_value products(ftso_folder *f, ftso_value u, ftso_value y)
 {
@@ -114,11 +122,11 @@ static ftso_value products(ftso_folder *f, ftso_value u, ftso_value y)
         ftso_value moved = ftso_fold_binary(f, "mul", node.inputs[1], sums(f, u, true));
         return ftso_fold_binary(f, "add", scaled, moved);
     }
-    if (ftso_node_is(&node, "concat")) return products_of_concat(f, u, &node);
+    if (has_affine_part(f, &node)) return products_of_concat(f, u, &node);
     if (ftso_node_is(&node, "shuffle") || ftso_node_is(&node, "slice")) {
         const ftso_node inner = *node_of(f, node.inputs[0]);
         if (is_affine(&inner)) return products(f, u, move_inside(f, &node, &inner));
-        if (ftso_node_is(&node, "shuffle") && ftso_node_is(&inner, "concat")) {
+        if (ftso_node_is(&node, "shuffle") && has_affine_part(f, &inner)) {
             int64_t groups = node.attrs[0].i, power = node.attrs[1].i;
             ftso_value back = ftso_fold_shuffle(f, u, groups, -power);
             return ftso_fold_shuffle(f, products_of_concat(f, back, &inner), groups, power);
