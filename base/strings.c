@@ -153,7 +153,9 @@ const char *ftso_nearest_name(const char *name, const char *const *names, size_t
 {
     const char *nearest = NULL;
     size_t length = strlen(name);
-    int best = length < 2 ? 0 : length < 5 ? 2 : MAX_DISTANCE + 1; /* a short name may be off by less */
+    int best = length < 2   ? 0
+               : length < 5 ? 2
+                            : MAX_DISTANCE + 1; /* a short name may be off by less */
     for (size_t i = 0; i < count; i++) {
         if (!names[i]) continue;
         int d = distance(name, names[i]);
