@@ -455,6 +455,33 @@ static void test_refusals(void **state)
     tear_down(&f);
 }
 
+/* Sides of 2 become 1 in the reduction: its batch norms see one pixel per image and cannot train on one image. */
+static void test_last_batch_of_one(void **state)
+{
+    (void)state;
+    fixture f;
+    set_up(&f);
+    ftso_search search = search_of(&f, "epochs");
+    ftso_dataset dataset = *search.dataset;
+    search.dataset = &dataset;
+    dataset.side = f.images.height = f.images.width = 2;
+    dataset.train_count = dataset.test_count = 0;
+    search.batch = 7; /* 22 = 3 * 7 + 1 */
+    fake device;
+    ftso_device interface = fake_open(&device);
+    ftso_search_result result;
+    ftso_status status =
+        ftso_search_run(&f.arena, &search, &f.images, &interface, &f.options, &result);
+    assert_int_equal(status.code, FTSO_ERROR_USER);
+    assert_string_equal(status.message,
+                        "the last batch of an epoch has 1 image(s), and a batch norm that sees one "
+                        "pixel per image needs 2: change `batch` or `split`");
+    assert_int_equal(device.call_count, 0);
+    assert_int_equal(device.unloaded, device.loaded);
+    ftso_pool_free(device.pool);
+    tear_down(&f);
+}
+
 static void test_broken_loss(void **state)
 {
     (void)state;
@@ -767,6 +794,7 @@ int main(void)
         cmocka_unit_test(test_initial_values),
         cmocka_unit_test(test_stop_between_iterations),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_last_batch_of_one),
         cmocka_unit_test(test_broken_loss),
         cmocka_unit_test(test_random_choice),
         cmocka_unit_test(test_spread_and_report),
