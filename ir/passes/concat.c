@@ -25,15 +25,20 @@ static bool is_channelwise(const ftso_node *node)
     return false;
 }
 
-/* Whether a slice of the value would come to a part of a concat. */
-static bool leads_to_concat(const ftso_graph *graph, ftso_value value, int depth)
+/* For each value whether a slice of it would come to a part of a concat, through at most DEEPEST nodes. */
+static bool *find_leading(const ftso_graph *graph, ftso_arena *arena)
 {
-    const ftso_node *node = &graph->nodes[value];
-    if (ftso_node_is(node, "concat")) return true;
-    if (depth == 0 || !is_channelwise(node)) return false;
-    for (uint32_t i = 0; i < node->input_count; i++)
-        if (leads_to_concat(graph, node->inputs[i], depth - 1)) return true;
-    return false;
+    int *distance = FTSO_ARRAY(arena, int, graph->node_count);
+    bool *leads = FTSO_ARRAY(arena, bool, graph->node_count);
+    for (size_t v = 0; v < graph->node_count; v++) {
+        const ftso_node *node = &graph->nodes[v];
+        distance[v] = ftso_node_is(node, "concat") ? 0 : DEEPEST + 1;
+        for (uint32_t i = 0; is_channelwise(node) && i < node->input_count; i++)
+            if (distance[node->inputs[i]] + 1 < distance[v])
+                distance[v] = distance[node->inputs[i]] + 1;
+        leads[v] = distance[v] <= DEEPEST;
+    }
+    return leads;
 }
 
 /*
@@ -45,12 +50,12 @@ static bool *find_dissolved(const ftso_rebuild *r, ftso_arena *arena)
     const ftso_graph *in = r->in;
     bool *dissolved = FTSO_ARRAY(arena, bool, in->node_count);
     bool *whole = FTSO_ARRAY(arena, bool, in->node_count);
+    const bool *leads = find_leading(in, arena);
     for (size_t i = 0; i < in->output_count; i++) whole[in->outputs[i].value] = true;
     for (size_t v = in->node_count; v-- > 0;) {
         const ftso_node *node = &in->nodes[v];
         if (!r->live[v]) continue;
-        dissolved[v] =
-            !whole[v] && is_channelwise(node) && leads_to_concat(in, (ftso_value)v, DEEPEST);
+        dissolved[v] = !whole[v] && is_channelwise(node) && leads[v];
         for (uint32_t i = 0; i < node->input_count; i++)
             if (!dissolved[v] && !ftso_node_is(node, "slice")) whole[node->inputs[i]] = true;
     }

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { MOST_TERMS = 32 };
+enum { MOST_TERMS = 32, WIDEST_SUM = 256 };
 
 /* ---------------------------------------------------------------- terms */
 
@@ -190,7 +190,7 @@ static ftso_value fold_value(ftso_linear *l, ftso_value value)
 {
     const ftso_node *node = &l->r.in->nodes[value];
     l->r.folder.graph->origin = node->origin;
-    if (node->shape.batched && ftso_node_is(node, "add")) {
+    if (node->shape.batched && ftso_node_is(node, "add") && node->input_count <= WIDEST_SUM) {
         l->forms[value] = form_of_add(l, node);
         return emit_form(l, &l->forms[value]);
     }

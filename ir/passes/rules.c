@@ -169,11 +169,11 @@ static ftso_value gather_embeds(ftso_folder *f, const ftso_node *node)
 /* Terms masked by the same value are masked once: relu_mask is linear. */
 static ftso_value gather_masks(ftso_folder *f, const ftso_node *node)
 {
+    ftso_value *same = FTSO_ARRAY(&f->scratch, ftso_value, node->input_count);
+    ftso_value *rest = FTSO_ARRAY(&f->scratch, ftso_value, node->input_count);
     for (uint32_t i = 0; i < node->input_count; i++) {
         if (!is_op(f, node->inputs[i], "relu_mask")) continue;
         ftso_value mask = operand(f, node, i)->inputs[1];
-        ftso_value *same = FTSO_ARRAY(&f->scratch, ftso_value, node->input_count);
-        ftso_value *rest = FTSO_ARRAY(&f->scratch, ftso_value, node->input_count);
         size_t same_count = 0, rest_count = 0;
         for (uint32_t k = 0; k < node->input_count; k++) {
             const ftso_node *term = operand(f, node, k);
