@@ -319,6 +319,42 @@ static void super_nets(void **state)
         }
 }
 
+/* ---------------------------------------------------------------- size */
+
+/* A deep chain of sums of sums, and one sum of very many terms, with gradients: no pass may go through all paths. */
+static void large_graphs(void **state)
+{
+    (void)state;
+    for (int wide = 0; wide < 2; wide++) {
+        enum { LENGTH = 2000 };
+        ftso_arena arena;
+        ftso_graph graph;
+        ftso_schedule *schedule;
+        ftso_arena_init(&arena);
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        ftso_value x = ftso_graph_input(&graph, "x", ftso_shape_image(1, 2, 2, 2));
+        ftso_value arch = ftso_graph_state(&graph, "arch", ftso_shape_vector(LENGTH));
+        ftso_value *values = FTSO_ARRAY(&arena, ftso_value, LENGTH + 2);
+        values[0] = values[1] = x;
+        for (int64_t i = 0; i < LENGTH; i++) {
+            ftso_attr_value index = FTSO_I(i);
+            ftso_value beta = ftso_graph_add(&graph, "element", &arch, 1, &index, 1);
+            ftso_value last = ftso_graph_binary(&graph, "scale", values[wide ? 0 : i + 1], beta);
+            if (wide && i % 3 == 0) last = ftso_graph_unary(&graph, "relu", last);
+            values[i + 2] = wide ? last : ftso_graph_binary(&graph, "add", last, values[i]);
+        }
+        ftso_value y = wide ? ftso_graph_sum(&graph, values, LENGTH + 2) : values[LENGTH + 1];
+        ftso_value loss = ftso_graph_binary(&graph, "dot", y, x), gradient;
+        ftso_graph_gradient(&graph, loss, &arch, 1, &gradient);
+        ftso_graph_output(&graph, "gradient", gradient, FTSO_NO_VALUE);
+        ftso_graph *passed = nets_passes(&arena, &graph, NULL, 0);
+        test_ok(ftso_schedule_form(&arena, passed, NULL, &schedule));
+        nets_same_schedule(&graph, schedule, 1, 1e-8);
+        assert_true(passed->node_count < 20 * LENGTH);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* ---------------------------------------------------------------- the skip-only cell */
 
 enum { CELL_CHANNELS = 16, CELL_NODES = 4, CELL_EDGES = 14 };
@@ -480,7 +516,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runner),        cmocka_unit_test(rewrites_by_text),
         cmocka_unit_test(random_graphs), cmocka_unit_test(super_nets),
-        cmocka_unit_test(skip_cell_k1),  cmocka_unit_test(skip_cell_k4),
+        cmocka_unit_test(large_graphs),  cmocka_unit_test(skip_cell_k1),
+        cmocka_unit_test(skip_cell_k4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
