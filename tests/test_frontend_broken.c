@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -169,6 +170,83 @@ static void test_codes(void **state)
     assert_int_equal(missing, 0);
 }
 
+/* Graphs as text are read by another folder; their codes are explained here all the same. */
+static void test_codes_of_graphs(void **state)
+{
+    (void)state;
+#define INPUT "%0 = input() {name=\"x\"} : [N=2, 3, 8, 8]\n"
+    static const struct {
+        const char *code, *text;
+    } rows[] = {
+        {"E0901", "%0 = input\n"},
+        {"E0901", INPUT "output x %0\n"},
+        {"E0902", "%99999999999999999999 = input()\n"},
+        {"E0903", "%1 = input() {name=\"x\"} : [3]\n"},
+        {"E0903", INPUT "%1 = relu(%7) : [N=2, 3, 8, 8]\n"},
+        {"E0904", "%0 = input() {name=\"x\"} : [1, 2, 3, 4, 5]\n"},
+        {"E0905", INPUT "%1 = relu(%0) {k=3} : [N=2, 3, 8, 8]\n"},
+        {"E0906", INPUT "%1 = rleu(%0) : [N=2, 3, 8, 8]\n"},
+        {"E0907", INPUT "%1 = relu(%0, %0) : [N=2, 3, 8, 8]\n"},
+        {"E0908", INPUT "%1 = relu(%0) : [N=2, 3, 4, 4]\n"},
+        {"E0909", INPUT "output \"a\" %0\noutput \"a\" %0\n"},
+    };
+#undef INPUT
+    for (size_t i = 0; i < FTSO_COUNT(rows); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_diag diag;
+        ftso_diag_init(&diag, &arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        uint32_t file = ftso_diag_add_source(&diag, "graph", rows[i].text, strlen(rows[i].text));
+        assert_false(ftso_graph_parse(&graph, &diag, file));
+        assert_int_equal(diag.error_count, 1);
+        assert_string_equal(diag.entries[0].code, rows[i].code);
+        assert_non_null(ftso_error_doc_find(rows[i].code));
+        ftso_arena_deinit(&arena);
+    }
+}
+
+static size_t codes_seen, codes_unexplained;
+
+/* Every "E0123" that stands in a source file is explained. */
+static int look_for_codes(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info, (void)where;
+    size_t length = strlen(path), size;
+    if (kind != FTW_F || length < 2 || strcmp(path + length - 2, ".c") != 0) return 0;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    char *text;
+    test_ok(ftso_file_read(&arena, path, 1 << 24, &text, &size));
+    for (const char *at = text; (at = strchr(at, '"')); at++) {
+        bool code =
+            (at[1] == 'E' || at[1] == 'W') && strspn(at + 2, "0123456789") == 4 && at[6] == '"';
+        if (!code) continue;
+        codes_seen++;
+        const char *name = ftso_strndup(&arena, at + 1, 5);
+        if (ftso_error_doc_find(name)) continue;
+        print_message("%s: %s is not explained\n", path, name);
+        codes_unexplained++;
+    }
+    ftso_arena_deinit(&arena);
+    return 0;
+}
+
+static void test_codes_in_sources(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"frontend", "ir",      "search", "codegen",
+                                          "runtime",  "kernels", "cli"};
+    for (size_t i = 0; i < FTSO_COUNT(folders); i++) {
+        char path[4096];
+        snprintf(path, sizeof(path), FTSO_SOURCE_DIR "/%s", folders[i]);
+        assert_int_equal(nftw(path, look_for_codes, 16, FTW_PHYS), 0);
+    }
+    assert_true(codes_seen > 150);
+    assert_int_equal(codes_unexplained, 0);
+}
+
 static void test_docs_are_complete(void **state)
 {
     (void)state;
@@ -222,9 +300,8 @@ static void test_links_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_messages),
-        cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_docs_are_complete),
+        cmocka_unit_test(test_golden_messages),   cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_codes_of_graphs),   cmocka_unit_test(test_docs_are_complete),
         cmocka_unit_test(test_links_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
