@@ -301,8 +301,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_messages),   cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_codes_of_graphs),   cmocka_unit_test(test_docs_are_complete),
-        cmocka_unit_test(test_links_are_refused),
+        cmocka_unit_test(test_codes_of_graphs),   cmocka_unit_test(test_codes_in_sources),
+        cmocka_unit_test(test_docs_are_complete), cmocka_unit_test(test_links_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
