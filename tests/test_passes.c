@@ -314,7 +314,7 @@ static void super_nets(void **state)
                                     .layers = nets[i].layers,
                                     .channels = nets[i].channels,
                                     .of_arch = of_arch};
-            check_all_sets(nets_darts(&arena, &options), 2, 1e-7);
+            check_all_sets(nets_darts(&arena, &options), 2, 1e-10);
             ftso_arena_deinit(&arena);
         }
 }
