@@ -9,6 +9,8 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /*
  * The first of each processor and width is what the others of it must equal byte for byte. Sixteen lanes run as pairs of
@@ -16,15 +18,15 @@
  */
 static const struct {
     const char *cpu;
-    int lanes;
+    int lanes, every; /* graphs from one that is compiled so to the next */
     ftso_tuning tuning;
 } kinds[] = {
-    {"x86-64", 4, {0}},     {"x86-64", 4, {.pixel_block = 2, .channel_block = 1}},
-    {"x86-64-v3", 8, {0}},  {"x86-64-v3", 8, {.pixel_block = 3, .channel_block = 2}},
-    {"x86-64-v3", 16, {0}}, {"x86-64-v4", 16, {0}},
+    {"x86-64", 4, 1, {0}},     {"x86-64", 4, 3, {.pixel_block = 2, .channel_block = 1}},
+    {"x86-64-v3", 8, 1, {0}},  {"x86-64-v3", 8, 3, {.pixel_block = 3, .channel_block = 2}},
+    {"x86-64-v3", 16, 2, {0}}, {"x86-64-v4", 16, 1, {0}},
 };
 
-enum { KINDS = FTSO_COUNT(kinds), POOLS = 2 };
+enum { KINDS = FTSO_COUNT(kinds), POOLS = 2, COMPILED_ONLY_EVERY = 4 };
 
 struct kernel_lab {
     ftso_arena arena;
@@ -203,7 +205,7 @@ static void check_batch(kernel_lab *lab, const trial *t, ftso_program *const *pr
 {
     const float *first = NULL;
     for (size_t k = 0; k < KINDS; k++) {
-        if (!lab->runs[k]) continue;
+        if (!lab->runs[k] || !programs[k]) continue;
         if (k > 0 &&
             (kinds[k].lanes != kinds[k - 1].lanes || strcmp(kinds[k].cpu, kinds[k - 1].cpu) != 0))
             first = NULL;
@@ -219,6 +221,63 @@ static void check_batch(kernel_lab *lab, const trial *t, ftso_program *const *pr
                          kinds[k].cpu, (long long)t->batch, p + 1, kinds[k].tuning.pixel_block,
                          kinds[k].tuning.channel_block);
         }
+    }
+}
+
+/* ---------------------------------------------------------------- fences */
+
+/* Memory of zeros between two pages that no one may touch, flush with the one behind it or in front of it. */
+typedef struct fenced {
+    char *pages, *data;
+    size_t page_bytes;
+} fenced;
+
+static fenced fenced_new(size_t size_bytes, bool flush_behind)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (size_bytes + 63) / 64 * 64;
+    size_t inner = (size + page - 1) / page * page;
+    fenced f = {.page_bytes = inner + 2 * page};
+    f.pages = mmap(NULL, f.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(f.pages != MAP_FAILED);
+    if (inner) assert_int_equal(mprotect(f.pages + page, inner, PROT_READ | PROT_WRITE), 0);
+    f.data = flush_behind ? f.pages + page + inner - size : f.pages + page;
+    return f;
+}
+
+static void run_launch(const ftso_launch *launch, const fenced *arena, const fenced *shared,
+                       const fenced *scratch, int64_t batch)
+{
+    float *buffers[64];
+    assert_true(launch->buffer_count <= FTSO_COUNT(buffers));
+    for (size_t i = 0; i < launch->buffer_count; i++)
+        buffers[i] = (float *)(arena->data + launch->buffers[i].offset_bytes);
+    const ftso_kernel_set *k = &launch->kernels;
+    ftso_kernel_args args = {.buffers = buffers,
+                             .shared = (float *)shared->data,
+                             .scratch = (float *)scratch->data,
+                             .batch = batch};
+    int64_t items =
+        k->images_per_item ? (batch + k->images_per_item - 1) / k->images_per_item : k->fixed_items;
+    if (k->prepare) k->prepare(&args);
+    for (args.item = 0; args.item < items; args.item++) k->body(&args);
+    for (args.item = 0; k->finish && args.item < k->finish_items; args.item++) k->finish(&args);
+}
+
+/* Runs on zeros with the whole arena, this launch's shared and scratch memory fenced: a stray access ends the test. */
+static void run_fenced(const ftso_program *program)
+{
+    if (program->state_count) return;
+    for (int behind = 0; behind < 2; behind++) {
+        fenced arena = fenced_new((size_t)program->arena_bytes, behind);
+        for (size_t i = 0; i < program->launch_count; i++) {
+            const ftso_launch *launch = &program->launches[i];
+            fenced shared = fenced_new((size_t)launch->kernels.shared_bytes, behind),
+                   scratch = fenced_new((size_t)launch->kernels.scratch_bytes, behind);
+            run_launch(launch, &arena, &shared, &scratch, program->planned_batch);
+            munmap(shared.pages, shared.page_bytes);
+            munmap(scratch.pages, scratch.page_bytes);
+        }
+        munmap(arena.pages, arena.page_bytes);
     }
 }
 
@@ -240,8 +299,12 @@ void kernel_lab_check(kernel_lab *lab, const ftso_graph *graph, kernel_lab_fill 
     test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
     test_ok(ftso_schedule_verify(schedule));
     for (size_t k = 0; k < KINDS; k++) {
+        programs[k] = NULL;
+        int every = lab->runs[k] ? kinds[k].every : COMPILED_ONLY_EVERY;
+        if (lab->counts.graphs % every != 0) continue;
         test_ok(ftso_compile(lab->compilers[k], &arena, schedule, &programs[k], NULL));
         *(lab->runs[k] ? &lab->counts.executed : &lab->counts.compiled_only) += 1;
+        if (lab->runs[k]) run_fenced(programs[k]);
     }
     lab->counts.graphs++;
     int64_t planned = planned_batch(graph), batches[] = {planned, planned - 1, 1};

@@ -3,7 +3,8 @@
  * In: a graph without batch norm, with outputs. Out: a failed test where a number is further from the reference than the
  * operators on its way allow, or where threads or block sizes change a byte.
  * Holds: operands are exact in float32, so both sides start from the same numbers; memory starts as NaN; each graph runs
- * at the planned batch N, at N - 1 and at 1. Widths that this processor cannot run are compiled and counted.
+ * at the planned batch N, at N - 1 and at 1, and once between pages that fault when touched. Some graphs are compiled for
+ * widths that this processor cannot run, too, and counted.
  */
 #ifndef FTSO_TESTS_KERNEL_LAB_H
 #define FTSO_TESTS_KERNEL_LAB_H
