@@ -111,9 +111,12 @@ int ftso_double_print(double value, char buffer[32])
     if (isnan(value)) return snprintf(buffer, 32, "nan");
     if (isinf(value)) return snprintf(buffer, 32, value < 0 ? "-inf" : "inf");
     int length = 0;
+    /* %g turns to exponents where they are shorter to compute, not to read: 50 must not be 5e+01 */
+    bool plain = value == floor(value) && fabs(value) < 1e15;
     for (int digits = 1; digits <= 17; digits++) {
-        length = snprintf(buffer, 32, "%.*g", digits, value);
-        if (strtod(buffer, NULL) == value) break;
+        length = plain ? snprintf(buffer, 32, "%.0f", value)
+                       : snprintf(buffer, 32, "%.*g", digits, value);
+        if (plain || strtod(buffer, NULL) == value) break;
     }
     return length;
 }

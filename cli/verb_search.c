@@ -131,37 +131,55 @@ static void print_cells(const ftso_found *found)
     ftso_text_deinit(&text);
 }
 
-static ftso_status run_search(const search_options *chosen, const ftso_input *input,
-                              const ftso_search *search, const ftso_device *device, const char *run,
-                              ftso_arena *arena)
+/* Writes what was found, and shows it. An interrupted search keeps what it came to. */
+static ftso_status keep(const search_options *chosen, const ftso_input *input,
+                        const ftso_search *search, const ftso_search_result *result,
+                        const char *device_name, const char *run)
 {
+    FTSO_TRY(ftso_rundir_copy_sources(run, &input->diag));
+    FTSO_TRY(ftso_rundir_write_search(run, chosen->path, search, result, device_name));
+    if (chosen->quiet) {
+        puts(run);
+        return FTSO_STATUS_OK;
+    }
+    print_cells(&result->found[result->chosen]);
+    ftso_text report;
+    ftso_text_init(&report);
+    ftso_search_report(search, result, &report);
+    printf("%s\n%s holds the cells, their pictures, the log and the space file. Next:\n  ftso show "
+           "%s\n",
+           ftso_text_get(&report), run, run);
+    ftso_text_deinit(&report);
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status run_search(const search_options *chosen, ftso_input *input,
+                              const ftso_search *search, const ftso_device *device, const char *run)
+{
+    ftso_arena *arena = &input->arena;
     ftso_images images;
     FTSO_TRY(load_images(chosen, search, &images));
     ftso_log log;
     ftso_status status = ftso_log_open(&log, ftso_format(arena, "%s/events.jsonl", run));
     if (status.code != FTSO_OK) goto out_images;
 
-    ftso_search_options how = {
-        .progress = chosen->progress, .progress_out = stderr, .log = &log, .stop = &interrupted};
-    ftso_search_result result;
+    ftso_search_options how = {.progress = chosen->progress,
+                               .progress_out = stderr,
+                               .log = &log,
+                               .stop = &interrupted,
+                               .diag = &input->diag};
+    ftso_search_result result = {0};
     status = ftso_search_run(arena, search, &images, device, &how, &result);
+    if (input->diag.error_count) ftso_input_print(input);
     ftso_status closed = ftso_log_close(&log);
     if (status.code == FTSO_OK) status = closed;
-    if (status.code == FTSO_OK) status = ftso_rundir_copy_sources(run, &input->diag);
-    if (status.code == FTSO_OK)
-        status = ftso_rundir_write_search(run, chosen->path, search, &result, device->name);
-    if (status.code == FTSO_OK && !chosen->quiet) {
-        print_cells(&result.found[result.chosen]);
-        ftso_text report;
-        ftso_text_init(&report);
-        ftso_search_report(search, &result, &report);
-        fputs(ftso_text_get(&report), stdout);
-        ftso_text_deinit(&report);
-        printf("\n%s holds the cells, their pictures, the log and the space file. Next:\n  ftso "
-               "show %s\n",
-               run, run);
-    } else if (status.code == FTSO_OK) {
-        puts(run);
+    bool stopped = status.code == FTSO_ERROR_INTERRUPTED && result.found_count > 0;
+    if (status.code == FTSO_OK || stopped) {
+        ftso_status kept = keep(chosen, input, search, &result, device->name, run);
+        if (kept.code != FTSO_OK)
+            status = kept;
+        else if (stopped)
+            status = ftso_annotate(status, "what was found so far is in %s", run);
     }
 out_images:
     ftso_images_deinit(&images);
@@ -190,7 +208,7 @@ int ftso_verb_search(int argc, char **argv)
     code = ftso_report(ftso_rundir_create(&input.arena, chosen.run, search->name, &run));
     if (code != FTSO_OK) goto out_device;
     catch_interrupt();
-    code = ftso_report(run_search(&chosen, &input, search, &device, run, &input.arena));
+    code = ftso_report(run_search(&chosen, &input, search, &device, run));
 out_device:
     ftso_device_close(&device);
 out_input:

@@ -127,6 +127,10 @@ static void doubles_read_back_as_themselves(void **state)
     assert_string_equal(buffer, "0.1");
     ftso_double_print(3e-4, buffer);
     assert_string_equal(buffer, "0.0003");
+    ftso_double_print(50, buffer);
+    assert_string_equal(buffer, "50");
+    ftso_double_print(-1e300, buffer);
+    assert_string_equal(buffer, "-1e+300");
 }
 
 static void checked_arithmetic_refuses_overflow(void **state)
