@@ -28,6 +28,7 @@ typedef struct ftso_emitter {
     /* of the function being emitted */
     LLVMValueRef function, shared, scratch, batch, item;
     LLVMValueRef *address;    /* by value of the graph */
+    uint8_t *uniform;         /* by value: what ftso_emit_is_uniform found out, 0 before */
     LLVMValueRef reads_scope; /* alias scope of what the region reads; NULL: stores may change it */
 } ftso_emitter;
 

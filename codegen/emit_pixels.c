@@ -127,6 +127,9 @@ LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
 
 /* ---------------------------------------------------------------- channels */
 
+/* What ftso_emitter.uniform says of a value, once somebody asked. */
+enum { IS_UNIFORM = 1, MOVES_CHANNELS };
+
 static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first);
 
 bool ftso_emit_is_core(const ftso_region *region, ftso_value value)
@@ -247,7 +250,7 @@ static bool is_mover(const ftso_node *node)
     return false;
 }
 
-bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value)
+static bool find_uniform(const ftso_emitter *e, ftso_value value)
 {
     const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
     if (ftso_emit_is_core(e->region, value) ||
@@ -259,6 +262,13 @@ bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value)
     for (uint32_t i = 0; i < ftso_node_needs(node); i++)
         if (!ftso_emit_is_uniform(e, node->inputs[i])) return false;
     return true;
+}
+
+bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value)
+{
+    uint8_t *known = &e->uniform[value];
+    if (!*known) *known = find_uniform(e, value) ? IS_UNIFORM : MOVES_CHANNELS;
+    return *known == IS_UNIFORM;
 }
 
 /* An operand of a pointwise node, spread to a vector of channels: image, vector, scalar or mask. */

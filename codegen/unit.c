@@ -89,6 +89,7 @@ static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
     e->vector = LLVMVectorType(e->f32, (unsigned)options->target.vector_floats);
     e->vector64 = LLVMVectorType(e->f64, (unsigned)options->target.vector_floats);
     e->address = FTSO_ARRAY(arena, LLVMValueRef, schedule->graph->node_count);
+    e->uniform = FTSO_ARRAY(arena, uint8_t, schedule->graph->node_count);
 }
 
 static ftso_status optimise(ftso_emitter *e, LLVMTargetMachineRef machine)

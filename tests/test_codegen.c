@@ -553,6 +553,56 @@ static void failures(void **state)
     compile_right(f, &f->options);
 }
 
+/* ---------------------------------------------------------------- large and deep graphs */
+
+/* Forty pointwise nodes that each read the one before twice: work grows with nodes, not with paths. */
+static void many_paths(void **state)
+{
+    fixture *f = *state;
+    f->options.cache_dir = NULL;
+    ftso_graph g;
+    ftso_graph_init(&g, &f->arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(&g, "x", ftso_shape_image(N, 16, 3, 3)), y = x;
+    for (int i = 0; i < 40; i++)
+        y = ftso_graph_binary(&g, "max", ftso_graph_unary(&g, "relu", y),
+                              ftso_graph_binary(&g, "sub", y, x));
+    ftso_graph_output(&g, "y", y, FTSO_NO_VALUE);
+    ftso_schedule *schedule;
+    float results[MANY];
+    test_ok(ftso_schedule_form(&f->arena, &g, NULL, &schedule));
+    ftso_compile_report report = compile(&f->options, schedule, results);
+    assert_true(report.total_s < 20);
+    for (int i = 0; i < N * 16 * 9; i++) assert_true(results[i] >= 0);
+}
+
+/* Vectors of a hundred different lengths in one region of algebra. */
+static void many_lengths(void **state)
+{
+    enum { LENGTHS = 100 };
+    fixture *f = *state;
+    f->options.cache_dir = NULL;
+    ftso_graph g;
+    ftso_graph_init(&g, &f->arena, ftso_primitives());
+    ftso_value total = FTSO_NO_VALUE;
+    for (int i = 0; i < LENGTHS; i++) {
+        const char *name = ftso_format(&f->arena, "v%d", i);
+        ftso_value v = ftso_graph_input(&g, name, ftso_shape_vector(i + 1)),
+                   square = ftso_graph_binary(&g, "mul", v, v);
+        if (i % 10 == 0)
+            ftso_graph_output(&g, ftso_format(&f->arena, "s%d", i), square, FTSO_NO_VALUE);
+        ftso_value sum = ftso_graph_unary(&g, "sum", square);
+        total = i ? ftso_graph_binary(&g, "add", total, sum) : sum;
+    }
+    ftso_graph_output(&g, "total", total, FTSO_NO_VALUE);
+    ftso_schedule *schedule;
+    float results[MANY];
+    test_ok(ftso_schedule_form(&f->arena, &g, NULL, &schedule));
+    compile(&f->options, schedule, results);
+    size_t squares = 0;
+    for (int i = 0; i < LENGTHS; i += 10) squares += (size_t)i + 1;
+    assert_true(results[squares] > 4500 && results[squares] < 5600); /* 5050 normal squares */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +618,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(layout, setup, teardown),
         cmocka_unit_test_setup_teardown(text_of_unique_regions, setup, teardown),
         cmocka_unit_test_setup_teardown(failures, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_paths, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_lengths, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-enum { MAX_GROUPS = 64 };
-
 /* What became of a value. */
 typedef struct place {
     LLVMValueRef scalar;  /* rank 0, computed */
@@ -34,8 +32,8 @@ typedef struct job {
     ftso_emitter *e;
     const ftso_region *region;
     place *places; /* by value */
-    group groups[MAX_GROUPS];
-    size_t group_count;
+    group *groups;
+    size_t group_count, group_capacity;
     int flushes;
     int64_t shared_floats;
 } job;
@@ -199,9 +197,9 @@ static void add_to_group(job *j, ftso_value value)
     for (size_t i = 0; i < j->group_count; i++)
         if (j->groups[i].count == count) g = &j->groups[i];
     if (!g) {
-        FTSO_ASSERT(j->group_count < MAX_GROUPS);
-        g = &j->groups[j->group_count++];
-        *g = (group){.count = count};
+        group fresh = {.count = count};
+        FTSO_PUSH(j->e->arena, j->groups, j->group_count, j->group_capacity, fresh);
+        g = &j->groups[j->group_count - 1];
     }
     const ftso_node *node = ftso_kernel_node(j->e, value);
     for (uint32_t k = 0; k < ftso_node_needs(node); k++)
