@@ -36,6 +36,9 @@ int ftso_verb_show(int argc, char **argv);
 
 /* Prints "ftso: message" to stderr and returns the status's exit code; OK prints nothing. */
 int ftso_report(ftso_status status);
+/* " (did you mean 'x'?)" for the nearest of `names` in `arena`, or "". */
+const char *ftso_did_you_mean(ftso_arena *arena, const char *name, const char *const *names,
+                              size_t count);
 /* Colours for this stream: a terminal, TERM not "dumb", NO_COLOR unset. */
 bool ftso_wants_color(FILE *stream);
 
@@ -47,6 +50,11 @@ typedef struct ftso_input {
     ftso_diag diag;
     ftso_ast *ast;
     ftso_unit *unit; /* NULL when there were errors */
+    const char *path;
+    size_t file_count; /* of diag's sources, the first are the file and what it includes */
+    const char *const *overrides;
+    size_t override_count;
+    double parse_s, check_s;
 } ftso_input;
 
 /*
@@ -55,6 +63,10 @@ typedef struct ftso_input {
  */
 bool ftso_input_read(ftso_input *input, const char *path, const char *const *overrides,
                      size_t override_count, int *out_exit);
+/* The stages that a read file has behind it, "ast" and "space"; NULL is none. */
+bool ftso_stage_is_early(const char *stage);
+/* Prints such a stage to stdout; does nothing for another. */
+void ftso_input_dump(const ftso_input *input, const char *stage);
 /* Prints what was said since (warnings, errors of lowering). */
 void ftso_input_print(ftso_input *input);
 void ftso_input_deinit(ftso_input *input);
@@ -78,6 +90,9 @@ typedef struct ftso_pipeline {
     bool time; /* seconds of each stage to stderr */
 } ftso_pipeline;
 ftso_pipeline ftso_pipeline_default(void);
+/* The seconds of one stage to stderr, where they are asked for. */
+void ftso_pipeline_time(const ftso_pipeline *pipeline, const char *label, const char *stage,
+                        double seconds);
 /* The stages by name, in order, NULL at the end; for --help and for checking --dump. */
 const char *const *ftso_stage_names(ftso_arena *arena);
 
@@ -114,13 +129,12 @@ const char *ftso_cache_dir(ftso_arena *arena);
 /* Makes `wanted`, or runs/NAME, runs/NAME-2, … the first that is free, when `wanted` is NULL. */
 ftso_status FTSO_MUST_USE ftso_rundir_create(ftso_arena *arena, const char *wanted,
                                              const char *name, const char **out_path);
-/* Copies the space file and what it includes, under their names. */
-ftso_status FTSO_MUST_USE ftso_rundir_copy_sources(const char *run, const ftso_diag *diag);
-/* genotype.json, genotype.txt, cell-NAME.svg of the chosen cells, run.json with every seed's outcome;
- * `file` is the space file's path. */
-ftso_status FTSO_MUST_USE ftso_rundir_write_search(const char *run, const char *file,
+/* Copies the space file and what it includes, under their names; standard input becomes space.ftso. */
+ftso_status FTSO_MUST_USE ftso_rundir_copy_sources(const char *run, const ftso_input *input);
+/* genotype.json, genotype.txt, cell-NAME.svg of the chosen cells, run.json with every seed's outcome. */
+ftso_status FTSO_MUST_USE ftso_rundir_write_search(const char *run, const ftso_input *input,
                                                    const ftso_search *search,
                                                    const ftso_search_result *result,
-                                                   const char *device_name);
+                                                   const char *device_name, bool interrupted);
 
 #endif

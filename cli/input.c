@@ -29,18 +29,45 @@ bool ftso_input_read(ftso_input *input, const char *path, const char *const *ove
     memset(input, 0, sizeof(*input));
     ftso_arena_init(&input->arena);
     ftso_diag_init(&input->diag, &input->arena);
+    input->path = path;
+    input->overrides = overrides;
+    input->override_count = override_count;
+    double start = ftso_clock_s();
     ftso_status status = parse(input, path);
+    input->parse_s = ftso_clock_s() - start;
+    input->file_count = input->diag.source_count;
     if (status.code != FTSO_OK) {
         *out_exit = ftso_report(status);
         return false;
     }
     for (size_t i = 0; i < override_count; i++)
         ftso_ast_override(input->ast, &input->diag, overrides[i]);
+    start = ftso_clock_s();
     input->unit = ftso_check(&input->arena, &input->diag, input->ast);
-    *out_exit = FTSO_ERROR_USER;
+    input->check_s = ftso_clock_s() - start;
+    *out_exit = FTSO_OK;
     if (input->unit && input->diag.error_count == 0) return true;
+    *out_exit = FTSO_ERROR_USER;
     ftso_input_print(input);
     return false;
+}
+
+bool ftso_stage_is_early(const char *stage)
+{
+    return stage && (strcmp(stage, "ast") == 0 || strcmp(stage, "space") == 0);
+}
+
+void ftso_input_dump(const ftso_input *input, const char *stage)
+{
+    if (!ftso_stage_is_early(stage)) return;
+    ftso_text text;
+    ftso_text_init(&text);
+    if (strcmp(stage, "ast") == 0)
+        ftso_ast_print(input->ast, &text);
+    else
+        ftso_unit_print(input->unit, &text);
+    fputs(ftso_text_get(&text), stdout);
+    ftso_text_deinit(&text);
 }
 
 void ftso_input_print(ftso_input *input)
@@ -81,9 +108,12 @@ static ftso_status pick(const char *what, const char *const *names, size_t count
         *out_index = i;
         return FTSO_STATUS_OK;
     }
-    if (name)
-        return ftso_error(FTSO_ERROR_USAGE, "there is no %s '%s'; declared: %s", what, name,
-                          list(names, count, buffer, sizeof(buffer)));
+    if (name) {
+        const char *nearest = ftso_nearest_name(name, names, count);
+        return ftso_error(FTSO_ERROR_USAGE, "there is no %s '%s'%s%s%s; declared: %s", what, name,
+                          nearest ? " (did you mean '" : "", nearest ? nearest : "",
+                          nearest ? "'?)" : "", list(names, count, buffer, sizeof(buffer)));
+    }
     if (count == 0) return ftso_error(FTSO_ERROR_USER, "the file declares no %s", what);
     return ftso_error(FTSO_ERROR_USAGE, "which %s? Name one of %s after the file", what,
                       list(names, count, buffer, sizeof(buffer)));

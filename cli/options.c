@@ -42,21 +42,17 @@ static const struct argp_option road_options[] = {
     {0},
 };
 
-static bool known_stage(const char *name, ftso_arena *arena)
-{
-    const char *const *names = ftso_stage_names(arena);
-    for (size_t i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0) return true;
-    return false;
-}
-
 static void check_stage(struct argp_state *state, const char *name)
 {
     ftso_arena arena;
     ftso_arena_init(&arena);
-    bool known = known_stage(name, &arena);
+    const char *const *names = ftso_stage_names(&arena);
+    size_t count = 0;
+    while (names[count] && strcmp(names[count], name) != 0) count++;
+    if (!names[count])
+        argp_error(state, "there is no stage '%s'%s", name,
+                   ftso_did_you_mean(&arena, name, names, count));
     ftso_arena_deinit(&arena);
-    if (!known) argp_error(state, "there is no stage '%s'", name);
 }
 
 static bool disable(ftso_road_options *options, const char *name)
@@ -163,9 +159,59 @@ ftso_status ftso_road_open(ftso_arena *arena, ftso_road_options *options, ftso_d
                               : ftso_device_open_cpu(&options->device, out_device);
 }
 
+/* Long options of an argp and its children, into `names`, with the count of `names` so far. */
+static size_t long_options(const struct argp *argp, const struct argp_option **rows, size_t count,
+                           size_t room)
+{
+    for (const struct argp_option *o = argp->options; o && (o->name || o->key); o++)
+        if (o->name && count < room) rows[count++] = o;
+    for (const struct argp_child *c = argp->children; c && c->argp; c++)
+        count = long_options(c->argp, rows, count, room);
+    return count;
+}
+
+/* The value of the option before it: "--set x", "-s x". */
+static bool is_value(const char *before, const struct argp_option *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_long = strncmp(before, "--", 2) == 0 && strcmp(before + 2, rows[i]->name) == 0;
+        bool is_short = before[0] == '-' && before[1] == rows[i]->key && before[1] && !before[2];
+        if (rows[i]->arg && (is_long || is_short)) return true;
+    }
+    return false;
+}
+
+/* A long option that argp would refuse gets the nearest name; true when there was one. */
+static bool refuse_unknown(const struct argp *argp, int argc, char **argv)
+{
+    enum { MAX_OPTIONS = 64 };
+    static const struct argp_option given[] = {{"help", '?', 0, 0, 0, 0},
+                                               {"usage", 256, 0, 0, 0, 0}};
+    const struct argp_option *rows[MAX_OPTIONS] = {&given[0], &given[1]};
+    size_t count = long_options(argp, rows, FTSO_COUNT(given), MAX_OPTIONS);
+    const char *names[MAX_OPTIONS];
+    for (size_t i = 0; i < count; i++) names[i] = rows[i]->name;
+    for (int a = 1; a < argc && strcmp(argv[a], "--") != 0; a++) {
+        if (strncmp(argv[a], "--", 2) != 0 || is_value(argv[a - 1], rows, count)) continue;
+        const char *name = argv[a] + 2;
+        size_t length = strcspn(name, "="), matches = 0;
+        for (size_t i = 0; i < count; i++) matches += strncmp(names[i], name, length) == 0;
+        if (matches) continue;
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        const char *wrong = ftso_format(&arena, "%.*s", (int)length, name);
+        fprintf(stderr, "%s: there is no option '--%s'%s; '%s --help' lists them\n", argv[0], wrong,
+                ftso_did_you_mean(&arena, wrong, names, count), argv[0]);
+        ftso_arena_deinit(&arena);
+        return true;
+    }
+    return false;
+}
+
 int ftso_argp_run(const struct argp *argp, int argc, char **argv, void *input)
 {
     argp_err_exit_status = FTSO_ERROR_USAGE;
+    if (refuse_unknown(argp, argc, argv)) return FTSO_ERROR_USAGE;
     error_t error = argp_parse(argp, argc, argv, 0, NULL, input);
     return error ? ftso_report(ftso_error(FTSO_ERROR_USAGE, "%s: %s", argv[0], strerror(error)))
                  : -1;

@@ -35,8 +35,8 @@ static bool is_stage(const char *wanted, const char *stage)
     return wanted && strcmp(wanted, stage) == 0;
 }
 
-static void show_time(const ftso_pipeline *pipeline, const char *label, const char *stage,
-                      double seconds)
+void ftso_pipeline_time(const ftso_pipeline *pipeline, const char *label, const char *stage,
+                        double seconds)
 {
     if (pipeline->time) fprintf(stderr, "time  %-8s %-14s %9.2f ms\n", label, stage, 1e3 * seconds);
 }
@@ -56,7 +56,7 @@ typedef struct watching {
 static bool watch(void *user, const ftso_pass *pass, const ftso_graph *graph, double seconds)
 {
     watching *w = user;
-    show_time(w->pipeline, w->label, pass->name, seconds);
+    ftso_pipeline_time(w->pipeline, w->label, pass->name, seconds);
     if (is_stage(w->pipeline->dump, pass->name)) {
         ftso_text text;
         ftso_text_init(&text);
@@ -128,7 +128,7 @@ ftso_status ftso_pipeline_run(const ftso_pipeline *pipeline, ftso_arena *arena,
     ftso_schedule *schedule;
     FTSO_TRY(ftso_schedule_form(arena, lean, &pipeline->fusion, &schedule));
     FTSO_TRY(ftso_schedule_verify(schedule));
-    show_time(pipeline, label, "regions", ftso_clock_s() - start);
+    ftso_pipeline_time(pipeline, label, "regions", ftso_clock_s() - start);
     for (size_t i = 0; i < FTSO_COUNT(behind); i++) {
         if (is_stage(pipeline->dump, behind[i])) {
             ftso_text_init(&text);
@@ -142,7 +142,10 @@ ftso_status ftso_pipeline_run(const ftso_pipeline *pipeline, ftso_arena *arena,
 
     ftso_compile_report report = {0};
     FTSO_TRY(ftso_compile(compiler, arena, schedule, out_program, &report));
-    show_time(pipeline, label, "code", report.total_s);
+    ftso_pipeline_time(pipeline, label, "emit", report.emit_s);
+    ftso_pipeline_time(pipeline, label, "optimise", report.optimise_s);
+    ftso_pipeline_time(pipeline, label, "link", report.link_s);
+    ftso_pipeline_time(pipeline, label, "code in all", report.total_s);
     if (pipeline->time)
         fprintf(stderr, "time  %-8s %lld regions, %lld of them different, %lld from the cache\n",
                 label, (long long)report.regions, (long long)report.unique_regions,

@@ -19,7 +19,8 @@ ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char
                                const char **out_path)
 {
     if (wanted) {
-        if (ftso_file_exists(ftso_format(arena, "%s/run.json", wanted)))
+        if (ftso_file_exists(ftso_format(arena, "%s/run.json", wanted)) ||
+            ftso_file_exists(ftso_format(arena, "%s/events.jsonl", wanted)))
             return ftso_error(FTSO_ERROR_USAGE,
                               "'%s' holds a run already; choose another folder with -o", wanted);
         *out_path = wanted;
@@ -42,16 +43,27 @@ ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char
                       MAX_RUNS, name);
 }
 
-ftso_status ftso_rundir_copy_sources(const char *run, const ftso_diag *diag)
+/* The space file's name in the run directory. */
+static const char *file_name(const ftso_input *input)
 {
-    if (diag->source_count == 0) return FTSO_STATUS_OK;
+    const char *slash = strrchr(input->path, '/');
+    if (strcmp(input->path, "-") == 0) return "space.ftso";
+    return slash ? slash + 1 : input->path;
+}
+
+ftso_status ftso_rundir_copy_sources(const char *run, const ftso_input *input)
+{
+    const ftso_diag *diag = &input->diag;
+    if (input->file_count == 0) return FTSO_STATUS_OK;
     const char *main_path = diag->sources[0].path, *slash = strrchr(main_path, '/');
     size_t folder = slash ? (size_t)(slash + 1 - main_path) : 0;
-    for (size_t i = 0; i < diag->source_count; i++) {
+    for (size_t i = 0; i < input->file_count; i++) {
         const ftso_source *source = &diag->sources[i];
         bool inside = strncmp(source->path, main_path, folder) == 0;
-        const char *name = inside ? source->path + folder : source->path;
-        if (name[0] == '<' || name[0] == '/') continue; /* standard input, an override */
+        const char *name = i == 0   ? file_name(input)
+                           : inside ? source->path + folder
+                                    : source->path;
+        if (name[0] == '/') continue; /* an include never leaves the file's folder */
         char *path = (char *)ftso_format(diag->arena, "%s/%s", run, name);
         char *last = strrchr(path, '/');
         *last = '\0';
@@ -105,20 +117,24 @@ static void add_seed(cJSON *seeds, const ftso_found *found)
     cJSON_AddItemToArray(seeds, seed);
 }
 
-static ftso_status write_record(const char *run, const char *file, const ftso_search *search,
-                                const ftso_search_result *result, const char *device_name)
+static ftso_status write_record(const char *run, const ftso_input *input, const ftso_search *search,
+                                const ftso_search_result *result, const char *device_name,
+                                bool interrupted)
 {
     cJSON *record = cJSON_CreateObject();
     cJSON_AddStringToObject(record, "format", "ftso-run");
     cJSON_AddNumberToObject(record, "version", 1);
     cJSON_AddStringToObject(record, "ftso", FTSO_VERSION);
     cJSON_AddStringToObject(record, "verb", "search");
-    const char *slash = strrchr(file, '/');
-    cJSON_AddStringToObject(record, "file", slash ? slash + 1 : file);
+    cJSON_AddStringToObject(record, "file", file_name(input));
+    cJSON *overrides = cJSON_AddArrayToObject(record, "set");
+    for (size_t i = 0; i < input->override_count; i++)
+        cJSON_AddItemToArray(overrides, cJSON_CreateString(input->overrides[i]));
     cJSON_AddStringToObject(record, "search", search->name);
     cJSON_AddStringToObject(record, "space", search->space->name);
     cJSON_AddStringToObject(record, "method", search->method);
     cJSON_AddStringToObject(record, "device", device_name);
+    cJSON_AddBoolToObject(record, "interrupted", interrupted);
     cJSON_AddNumberToObject(record, "chosen", (double)result->chosen);
     cJSON *seeds = cJSON_AddArrayToObject(record, "seeds");
     for (size_t i = 0; i < result->found_count; i++) add_seed(seeds, &result->found[i]);
@@ -134,8 +150,9 @@ static ftso_status write_record(const char *run, const char *file, const ftso_se
     return status;
 }
 
-ftso_status ftso_rundir_write_search(const char *run, const char *file, const ftso_search *search,
-                                     const ftso_search_result *result, const char *device_name)
+ftso_status ftso_rundir_write_search(const char *run, const ftso_input *input,
+                                     const ftso_search *search, const ftso_search_result *result,
+                                     const char *device_name, bool interrupted)
 {
     const ftso_genotype *genotype = &result->found[result->chosen].genotype;
     ftso_text text;
@@ -163,7 +180,7 @@ ftso_status ftso_rundir_write_search(const char *run, const char *file, const ft
     ftso_text_printf(&text, "ftso show %s\n", run);
     status = write_text(run, "next.txt", &text);
     if (status.code != FTSO_OK) goto out;
-    status = write_record(run, file, search, result, device_name);
+    status = write_record(run, input, search, result, device_name, interrupted);
 out:
     ftso_text_deinit(&text);
     return status;

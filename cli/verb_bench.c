@@ -73,7 +73,7 @@ static const struct argp argp = {options,
                                  "FILE.ftso [SEARCH]",
                                  "Times one iteration of a search, edge weights then weights, on "
                                  "made-up images, beside this machine's own ceilings.\v"
-                                 "Example: ftso bench examples/cifar10.ftso --regions",
+                                 "Example: ftso bench examples/darts_cifar10.ftso --regions",
                                  children,
                                  NULL,
                                  NULL};
@@ -241,6 +241,8 @@ int ftso_verb_bench(int argc, char **argv)
     if (!ftso_input_read(&input, chosen.path, chosen.input.overrides, chosen.input.override_count,
                          &code))
         goto out;
+    ftso_input_dump(&input, chosen.road.device.pipeline.dump);
+    if (ftso_stage_is_early(chosen.road.device.pipeline.stop_after)) goto out;
     const ftso_search *search;
     code = ftso_report(ftso_pick_search(input.unit, chosen.name, &search));
     if (code != FTSO_OK) goto out;

@@ -105,21 +105,6 @@ static void lower_all(ftso_input *input)
     ftso_arena_deinit(&candidate);
 }
 
-/* --dump of a stage of the frontend; true when it was one. */
-static bool dump_frontend(const ftso_input *input, const char *stage)
-{
-    if (strcmp(stage, "ast") != 0 && strcmp(stage, "space") != 0) return false;
-    ftso_text text;
-    ftso_text_init(&text);
-    if (strcmp(stage, "ast") == 0)
-        ftso_ast_print(input->ast, &text);
-    else
-        ftso_unit_print(input->unit, &text);
-    fputs(ftso_text_get(&text), stdout);
-    ftso_text_deinit(&text);
-    return true;
-}
-
 static const ftso_genotype *find_genotype(const ftso_unit *unit, const char *name)
 {
     for (size_t i = 0; name && i < unit->genotype_count; i++)
@@ -134,7 +119,10 @@ static ftso_status walk(check_options *chosen, ftso_input *input)
     const ftso_search *search = NULL;
     if (!genotype) FTSO_TRY(ftso_pick_search(input->unit, chosen->name, &search));
     const char *step = chosen->step ? chosen->step : "arch";
+    double start = ftso_clock_s();
     ftso_network *network = lower(&input->arena, &input->diag, search, genotype, step);
+    ftso_pipeline_time(&chosen->road.device.pipeline, genotype ? genotype->name : step, "graph",
+                       ftso_clock_s() - start);
     if (!network) return ftso_error(FTSO_ERROR_USER, "no network could be built; see above");
     ftso_device device;
     FTSO_TRY(ftso_road_open(&input->arena, &chosen->road, &device));
@@ -159,7 +147,10 @@ int ftso_verb_check(int argc, char **argv)
         goto out;
 
     const char *stage = pipeline->dump ? pipeline->dump : pipeline->stop_after;
-    if (stage && dump_frontend(&input, stage)) {
+    ftso_pipeline_time(pipeline, "file", "ast", input.parse_s);
+    ftso_pipeline_time(pipeline, "file", "space", input.check_s);
+    ftso_input_dump(&input, pipeline->dump);
+    if (ftso_stage_is_early(stage)) {
         code = FTSO_OK;
     } else if (stage || pipeline->time) {
         code = ftso_report(walk(&chosen, &input));

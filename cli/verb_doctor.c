@@ -18,7 +18,8 @@ static const struct argp argp = {NULL,
                                  parse,
                                  "",
                                  "Shows what this machine has, what is missing, and how to get it. "
-                                 "Exit code 4 when something that searches need is missing.",
+                                 "Exit code 4 when something that searches need is missing.\v"
+                                 "Example: ftso doctor",
                                  NULL,
                                  NULL,
                                  NULL};

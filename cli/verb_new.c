@@ -85,6 +85,21 @@ static void print_expanded(const ftso_example *example, bool *printed, bool oute
     }
 }
 
+static int unknown(const char *name)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    const char *names[FTSO_COUNT(examples)];
+    for (size_t i = 0; i < FTSO_COUNT(examples); i++)
+        names[i] = ftso_format(&arena, "%.*s", (int)(strlen(examples[i].path) - strlen(".ftso")),
+                               examples[i].path);
+    int code = ftso_report(
+        ftso_error(FTSO_ERROR_USAGE, "there is no example '%s'%s; 'ftso new' lists them", name,
+                   ftso_did_you_mean(&arena, name, names, FTSO_COUNT(examples))));
+    ftso_arena_deinit(&arena);
+    return code;
+}
+
 int ftso_verb_new(int argc, char **argv)
 {
     const char *name = NULL;
@@ -95,9 +110,7 @@ int ftso_verb_new(int argc, char **argv)
         return FTSO_OK;
     }
     const ftso_example *example = find(name);
-    if (!example)
-        return ftso_report(
-            ftso_error(FTSO_ERROR_USAGE, "there is no example '%s'; 'ftso new' lists them", name));
+    if (!example) return unknown(name);
     bool printed[FTSO_COUNT(examples)] = {false};
     print_expanded(example, printed, true);
     return FTSO_OK;

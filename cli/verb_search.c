@@ -84,7 +84,7 @@ static const struct argp argp = {
     "run directory.\v"
     "Examples:\n"
     "  ftso search examples/fashion.ftso\n"
-    "  ftso search examples/cifar10.ftso --data ~/cifar-10-batches-bin -o runs/a\n"
+    "  ftso search examples/darts_cifar10.ftso --data ~/cifar-10-batches-bin -o runs/a\n"
     "  ftso search my.ftso --set search.mine.seeds=[0,1,2,3]\n",
     children,
     NULL,
@@ -134,10 +134,10 @@ static void print_cells(const ftso_found *found)
 /* Writes what was found, and shows it. An interrupted search keeps what it came to. */
 static ftso_status keep(const search_options *chosen, const ftso_input *input,
                         const ftso_search *search, const ftso_search_result *result,
-                        const char *device_name, const char *run)
+                        const char *device_name, const char *run, bool stopped)
 {
-    FTSO_TRY(ftso_rundir_copy_sources(run, &input->diag));
-    FTSO_TRY(ftso_rundir_write_search(run, chosen->path, search, result, device_name));
+    FTSO_TRY(ftso_rundir_copy_sources(run, input));
+    FTSO_TRY(ftso_rundir_write_search(run, input, search, result, device_name, stopped));
     if (chosen->quiet) {
         puts(run);
         return FTSO_STATUS_OK;
@@ -154,14 +154,14 @@ static ftso_status keep(const search_options *chosen, const ftso_input *input,
 }
 
 static ftso_status run_search(const search_options *chosen, ftso_input *input,
-                              const ftso_search *search, const ftso_device *device, const char *run)
+                              const ftso_search *search, const ftso_images *images,
+                              const ftso_device *device)
 {
     ftso_arena *arena = &input->arena;
-    ftso_images images;
-    FTSO_TRY(load_images(chosen, search, &images));
+    const char *run;
+    FTSO_TRY(ftso_rundir_create(arena, chosen->run, search->name, &run));
     ftso_log log;
-    ftso_status status = ftso_log_open(&log, ftso_format(arena, "%s/events.jsonl", run));
-    if (status.code != FTSO_OK) goto out_images;
+    FTSO_TRY(ftso_log_open(&log, ftso_format(arena, "%s/events.jsonl", run)));
 
     ftso_search_options how = {.progress = chosen->progress,
                                .progress_out = stderr,
@@ -169,19 +169,50 @@ static ftso_status run_search(const search_options *chosen, ftso_input *input,
                                .stop = &interrupted,
                                .diag = &input->diag};
     ftso_search_result result = {0};
-    status = ftso_search_run(arena, search, &images, device, &how, &result);
+    ftso_status status = ftso_search_run(arena, search, images, device, &how, &result);
     if (input->diag.error_count) ftso_input_print(input);
+    bool stopped = status.code == FTSO_ERROR_INTERRUPTED;
+    ftso_status logged = FTSO_STATUS_OK;
+    if (stopped)
+        logged =
+            ftso_log_write(&log, ftso_format(arena, "{\"event\":\"interrupted\",\"seeds\":%zu}",
+                                             result.found_count));
     ftso_status closed = ftso_log_close(&log);
-    if (status.code == FTSO_OK) status = closed;
-    bool stopped = status.code == FTSO_ERROR_INTERRUPTED && result.found_count > 0;
-    if (status.code == FTSO_OK || stopped) {
-        ftso_status kept = keep(chosen, input, search, &result, device->name, run);
-        if (kept.code != FTSO_OK)
-            status = kept;
-        else if (stopped)
-            status = ftso_annotate(status, "what was found so far is in %s", run);
+    if (logged.code == FTSO_OK) logged = closed;
+    if (logged.code != FTSO_OK && (stopped || status.code == FTSO_OK)) return logged;
+    if (stopped && result.found_count == 0)
+        return ftso_annotate(status, "nothing was found yet; %s holds the log alone", run);
+    if (stopped || status.code == FTSO_OK)
+        FTSO_TRY(keep(chosen, input, search, &result, device->name, run, stopped));
+    return stopped ? ftso_annotate(status, "interrupted; what was found so far is in %s", run)
+                   : status;
+}
+
+/* --stop-after: both steps of the search go down the road as far as asked; nothing is run, no directory made. */
+static ftso_status walk(ftso_input *input, const ftso_search *search, const ftso_device *device)
+{
+    ftso_lower_options how = ftso_search_lower_options(search);
+    for (int arch = 1; arch >= 0; arch--) {
+        ftso_network *network =
+            ftso_lower_supernet(&input->arena, &input->diag, search->space, &how);
+        if (input->diag.error_count) ftso_input_print(input);
+        if (!network) return ftso_error(FTSO_ERROR_USER, "the super-net could not be built");
+        ftso_lower_step(network, arch ? &search->arch : &search->weights, arch);
+        ftso_step *step = NULL;
+        FTSO_TRY(device->load(device->self, arch ? "arch" : "weights", network->graph, &step));
+        if (step) device->unload(device->self, step);
     }
-out_images:
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status search_on(const search_options *chosen, ftso_input *input,
+                             const ftso_search *search, const ftso_device *device)
+{
+    if (chosen->road.device.pipeline.stop_after) return walk(input, search, device);
+    ftso_images images;
+    FTSO_TRY(load_images(chosen, search, &images));
+    catch_interrupt();
+    ftso_status status = run_search(chosen, input, search, &images, device);
     ftso_images_deinit(&images);
     return status;
 }
@@ -198,18 +229,18 @@ int ftso_verb_search(int argc, char **argv)
                          &code))
         goto out_input;
     ftso_input_print(&input);
+    const ftso_pipeline *pipeline = &chosen.road.device.pipeline;
+    ftso_pipeline_time(pipeline, "file", "ast", input.parse_s);
+    ftso_pipeline_time(pipeline, "file", "space", input.check_s);
+    ftso_input_dump(&input, pipeline->dump);
+    if (ftso_stage_is_early(pipeline->stop_after)) goto out_input;
     const ftso_search *search;
     code = ftso_report(ftso_pick_search(input.unit, chosen.name, &search));
     if (code != FTSO_OK) goto out_input;
     ftso_device device;
     code = ftso_report(ftso_road_open(&input.arena, &chosen.road, &device));
     if (code != FTSO_OK) goto out_input;
-    const char *run;
-    code = ftso_report(ftso_rundir_create(&input.arena, chosen.run, search->name, &run));
-    if (code != FTSO_OK) goto out_device;
-    catch_interrupt();
-    code = ftso_report(run_search(&chosen, &input, search, &device, run));
-out_device:
+    code = ftso_report(search_on(&chosen, &input, search, &device));
     ftso_device_close(&device);
 out_input:
     ftso_input_deinit(&input);

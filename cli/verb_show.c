@@ -81,7 +81,7 @@ static const struct argp argp = {
     "declares.\v"
     "Examples:\n"
     "  ftso show runs/fashion\n"
-    "  ftso show examples/cells.ftso DARTS_V2 --format=svg > cells.svg",
+    "  ftso show examples/published.ftso DARTS_V2 --format=svg > cells.svg",
     NULL,
     NULL,
     NULL};
@@ -93,19 +93,27 @@ static const char *member(ftso_arena *arena, const cJSON *record, const char *na
     return text ? ftso_strdup(arena, text) : NULL;
 }
 
-/* Reads run.json: the space file's name in the run directory, and the space. */
-static ftso_status read_record(ftso_arena *arena, const char *run, const char **out_file,
-                               const char **out_space)
+/* What `show` needs of run.json. */
+typedef struct run_record {
+    const char *file, *space; /* the space file's name in the run directory */
+    const char *overrides[MAX_OVERRIDES];
+    size_t override_count;
+} run_record;
+
+static ftso_status read_record(ftso_arena *arena, const char *run, run_record *out)
 {
     char *bytes;
     size_t length;
     FTSO_TRY(
         ftso_file_read(arena, ftso_format(arena, "%s/run.json", run), 64 << 20, &bytes, &length));
     cJSON *record = cJSON_ParseWithLength(bytes, length);
-    *out_file = record ? member(arena, record, "file") : NULL;
-    *out_space = record ? member(arena, record, "space") : NULL;
+    out->file = record ? member(arena, record, "file") : NULL;
+    out->space = record ? member(arena, record, "space") : NULL;
+    const cJSON *set = cJSON_GetObjectItemCaseSensitive(record, "set"), *item;
+    cJSON_ArrayForEach(item, set) if (cJSON_IsString(item) && out->override_count < MAX_OVERRIDES)
+        out->overrides[out->override_count++] = ftso_strdup(arena, item->valuestring);
     cJSON_Delete(record);
-    if (!*out_file || !*out_space || strchr(*out_file, '/'))
+    if (!out->file || !out->space || strchr(out->file, '/'))
         return ftso_error(FTSO_ERROR_DATA, "'%s/run.json' is no record of a run of ftso", run);
     return FTSO_STATUS_OK;
 }
@@ -154,14 +162,19 @@ static ftso_status find(const ftso_unit *unit, const char *name, const ftso_geno
         *out = unit->genotypes[i];
         return FTSO_STATUS_OK;
     }
-    char names[300] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < unit->genotype_count && used < sizeof(names); i++)
-        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
-                                 unit->genotypes[i]->name);
-    return ftso_error(FTSO_ERROR_USAGE, "%s; the file declares %s",
-                      name ? "there is no such genotype" : "which genotype?",
-                      names[0] ? names : "none");
+    if (unit->genotype_count == 0)
+        return ftso_error(FTSO_ERROR_USAGE, "the file declares no genotype to show");
+    ftso_text all;
+    ftso_text_init(&all);
+    for (size_t i = 0; i < unit->genotype_count; i++)
+        ftso_text_printf(&all, "%s%s", i ? ", " : "", unit->genotypes[i]->name);
+    ftso_status status =
+        name ? ftso_error(FTSO_ERROR_USAGE, "there is no genotype '%s'; the file declares %s", name,
+                          ftso_text_get(&all))
+             : ftso_error(FTSO_ERROR_USAGE, "which genotype? Name one of %s after the file",
+                          ftso_text_get(&all));
+    ftso_text_deinit(&all);
+    return status;
 }
 
 int ftso_verb_show(int argc, char **argv)
@@ -172,21 +185,26 @@ int ftso_verb_show(int argc, char **argv)
 
     ftso_arena arena;
     ftso_arena_init(&arena);
-    const char *file = chosen.path, *space_name = NULL,
-               *record = ftso_format(&arena, "%s/run.json", chosen.path);
-    bool is_run = ftso_file_exists(record);
+    const char *file = chosen.path;
+    run_record record = {0};
+    bool is_run = ftso_file_exists(ftso_format(&arena, "%s/run.json", chosen.path));
     if (is_run) {
-        code = ftso_report(read_record(&arena, chosen.path, &file, &space_name));
+        ftso_status status = read_record(&arena, chosen.path, &record);
+        if (status.code == FTSO_OK && chosen.name)
+            status = ftso_error(FTSO_ERROR_USAGE, "a run has one genotype; '%s' is one too many",
+                                chosen.name);
+        code = ftso_report(status);
         if (code != FTSO_OK) goto out;
-        file = ftso_format(&arena, "%s/%s", chosen.path, file);
+        file = ftso_format(&arena, "%s/%s", chosen.path, record.file);
     }
     ftso_input input;
-    if (!ftso_input_read(&input, file, NULL, 0, &code)) goto out_input;
+    if (!ftso_input_read(&input, file, record.overrides, record.override_count, &code))
+        goto out_input;
     const ftso_genotype *genotype = NULL;
     const ftso_space *space = NULL;
     ftso_status status;
     if (is_run) {
-        status = ftso_pick_space(input.unit, space_name, &space);
+        status = ftso_pick_space(input.unit, record.space, &space);
         if (status.code == FTSO_OK) status = genotype_of_run(&input, chosen.path, space, &genotype);
     } else {
         status = find(input.unit, chosen.name, &genotype);

@@ -3,6 +3,7 @@
  */
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,18 +57,45 @@ bool ftso_wants_color(FILE *stream)
     return isatty(fileno(stream)) && term && strcmp(term, "dumb") != 0 && !(no_color && *no_color);
 }
 
+const char *ftso_did_you_mean(ftso_arena *arena, const char *name, const char *const *names,
+                              size_t count)
+{
+    const char *nearest = ftso_nearest_name(name, names, count);
+    return nearest ? ftso_format(arena, " (did you mean '%s'?)", nearest) : "";
+}
+
 static int unknown_verb(const char *name)
 {
     const char *names[FTSO_COUNT(verbs)];
     for (size_t i = 0; i < FTSO_COUNT(verbs); i++) names[i] = verbs[i].name;
-    const char *nearest = ftso_nearest_name(name, names, FTSO_COUNT(names));
-    fprintf(stderr, "ftso: there is no verb '%s'%s%s%s; 'ftso --help' lists them\n", name,
-            nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    fprintf(stderr, "ftso: there is no verb '%s'%s; 'ftso --help' lists them\n", name,
+            ftso_did_you_mean(&arena, name, names, FTSO_COUNT(names)));
+    ftso_arena_deinit(&arena);
     return FTSO_ERROR_USAGE;
+}
+
+/* A standard stream that was handed over closed must not become the number of a file that is opened later. */
+static void hold_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return;
+}
+
+/* What was printed must have arrived. */
+static int finish(int code)
+{
+    bool lost = fflush(stdout) == EOF || ferror(stdout);
+    if (!lost || code != FTSO_OK) return code;
+    return ftso_report(ftso_error(FTSO_ERROR_LIMIT, "cannot write to standard output"));
 }
 
 int ftso_main(int argc, char **argv)
 {
+    hold_streams();
     if (argc < 2) {
         print_help(stderr);
         return FTSO_ERROR_USAGE;
@@ -75,11 +103,11 @@ int ftso_main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);
-        return FTSO_OK;
+        return finish(FTSO_OK);
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts("ftso " FTSO_VERSION);
-        return FTSO_OK;
+        return finish(FTSO_OK);
     }
     for (size_t i = 0; i < FTSO_COUNT(verbs); i++) {
         if (strcmp(argv[1], verbs[i].name) != 0) continue;
@@ -87,9 +115,7 @@ int ftso_main(int argc, char **argv)
         snprintf(title, sizeof(title), "ftso %s", verbs[i].name);
         argv[1] = title;
         int code = verbs[i].run(argc - 1, argv + 1);
-        if (fflush(stdout) == EOF && code == FTSO_OK)
-            return ftso_report(ftso_error(FTSO_ERROR_LIMIT, "cannot write to standard output"));
-        return code;
+        return finish(code);
     }
     return unknown_verb(argv[1]);
 }
