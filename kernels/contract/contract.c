@@ -48,7 +48,8 @@ static int pixels_for(const job *j, int vectors, int64_t run)
         double loads_per_block = vectors + r, work = (double)r * vectors;
         double cost = (double)whole * (work > loads_per_block ? work : loads_per_block) +
                       (rest ? 1.5 * (double)rest * vectors + vectors : 0);
-        if (work < 8) cost *= 8 / work; /* too few sums at once to hide their latency */
+        /* eight sums at once just hide their latency where nothing else is late: see to a few more */
+        if (work < 12) cost *= 12 / work;
         if (cost < best_cost) {
             best_cost = cost;
             best = r;
