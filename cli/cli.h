@@ -57,6 +57,9 @@ typedef struct ftso_input {
     double parse_s, check_s;
 } ftso_input;
 
+/* The tree of `path`, "-" being standard input. */
+ftso_status FTSO_MUST_USE ftso_input_parse(ftso_arena *arena, ftso_diag *diag, const char *path,
+                                           ftso_ast **out_ast);
 /*
  * Reads `path` ("-": standard input), applies the overrides ("--set a.b=c" texts), checks, and prints what is wrong to
  * stderr. False after an error; the exit code is in *out_exit then. `deinit` in any case.

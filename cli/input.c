@@ -7,18 +7,17 @@
 
 enum { MAX_FILE_BYTES = 10 << 20 };
 
-static ftso_status parse(ftso_input *input, const char *path)
+ftso_status ftso_input_parse(ftso_arena *arena, ftso_diag *diag, const char *path,
+                             ftso_ast **out_ast)
 {
-    if (strcmp(path, "-") != 0)
-        return ftso_parse_file(&input->arena, &input->diag, path, &input->ast);
+    if (strcmp(path, "-") != 0) return ftso_parse_file(arena, diag, path, out_ast);
     ftso_text text;
     ftso_text_init(&text);
     char block[4096];
     size_t got;
     while ((got = fread(block, 1, sizeof(block), stdin)) > 0 && text.length < MAX_FILE_BYTES)
         ftso_text_append(&text, block, got);
-    input->ast = ftso_parse_text(&input->arena, &input->diag, "<stdin>", ftso_text_get(&text),
-                                 text.length, NULL);
+    *out_ast = ftso_parse_text(arena, diag, "<stdin>", ftso_text_get(&text), text.length, NULL);
     ftso_text_deinit(&text);
     return FTSO_STATUS_OK;
 }
@@ -33,7 +32,7 @@ bool ftso_input_read(ftso_input *input, const char *path, const char *const *ove
     input->overrides = overrides;
     input->override_count = override_count;
     double start = ftso_clock_s();
-    ftso_status status = parse(input, path);
+    ftso_status status = ftso_input_parse(&input->arena, &input->diag, path, &input->ast);
     input->parse_s = ftso_clock_s() - start;
     input->file_count = input->diag.source_count;
     if (status.code != FTSO_OK) {

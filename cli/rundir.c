@@ -74,9 +74,11 @@ ftso_status ftso_rundir_copy_sources(const char *run, const ftso_input *input)
     return FTSO_STATUS_OK;
 }
 
-static ftso_status write_text(const char *run, const char *name, const ftso_text *text)
+/* Ends with a newline, as text files do and as `show` prints. */
+static ftso_status write_text(const char *run, const char *name, ftso_text *text)
 {
     char path[4096];
+    if (text->length && text->data[text->length - 1] != '\n') ftso_text_puts(text, "\n");
     if (text->failed) return ftso_error(FTSO_ERROR_LIMIT, "out of memory while writing '%s'", name);
     if (snprintf(path, sizeof(path), "%s/%s", run, name) >= (int)sizeof(path))
         return ftso_error(FTSO_ERROR_LIMIT, "the path '%.100s…' is too long", run);

@@ -55,6 +55,9 @@ int ftso_verb_fmt(int argc, char **argv)
     int code = ftso_argp_run(&argp, argc, argv, &fmt);
     if (code >= 0) return code;
 
+    if (fmt.in_place && strcmp(fmt.path, "-") == 0)
+        return ftso_report(
+            ftso_error(FTSO_ERROR_USAGE, "standard input cannot be rewritten in place"));
     ftso_arena arena;
     ftso_arena_init(&arena);
     ftso_diag diag;
@@ -62,7 +65,7 @@ int ftso_verb_fmt(int argc, char **argv)
     ftso_text text;
     ftso_text_init(&text);
     ftso_ast *ast = NULL;
-    code = ftso_report(ftso_parse_file(&arena, &diag, fmt.path, &ast));
+    code = ftso_report(ftso_input_parse(&arena, &diag, fmt.path, &ast));
     if (code == FTSO_OK && diag.error_count > 0) {
         ftso_diag_print(&diag, &text, ftso_wants_color(stderr));
         fputs(ftso_text_get(&text), stderr);

@@ -1,0 +1,431 @@
+#!/usr/bin/env bash
+# The program as its user meets it: verbs, exit codes, run directories, stages, streams, signals.
+#   cli.sh verbs|codes|files|runs|stages|streams|cache   SOURCE_DIR FTSO
+# In: the built program. Out: one line with the number of checks; every failed one before it. Works in a scratch folder
+# with a cache of its own, on a small IDX set that it makes itself.
+set -uo pipefail
+part=$1 root=$(cd "$2" && pwd) ftso=$(realpath "$3")
+export LC_ALL=C TERM=dumb
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export HOME=$scratch XDG_CACHE_HOME=$scratch/cache
+cd "$scratch" || exit 1
+checked=0 failed=0
+
+fail() { failed=$((failed + 1)); echo "cli: $*"; sed 's/^/    /' err 2>/dev/null | head -n 8; }
+ok() { checked=$((checked + 1)); }
+# code CODE COMMAND...: runs it with stdout in `out` and stderr in `err`; the exit code must be CODE.
+code() {
+  local want=$1 got
+  shift
+  ok
+  "$@" >out 2>err
+  got=$?
+  [ "$got" = "$want" ] || fail "exit code $got instead of $want: $*"
+}
+says() { ok; grep -qF -- "$2" "$1" || fail "'$2' is not in $1 of the last command"; }
+silent() { ok; [ ! -s "$1" ] || fail "$1 of the last command is not empty"; }
+same() { ok; cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
+holds() { ok; [ -s "$1" ] || fail "$1 is missing or empty"; }
+absent() { ok; [ ! -e "$1" ] || fail "$1 is there"; }
+
+bytes() { printf '%b' "$(printf '\\x%02x' "$@")"; }
+# An IDX set of 1024 small images: noise that depends on the label, the same on every machine.
+make_images() {
+  mkdir -p images
+  { bytes 0 0 8 3 0 0 4 0 0 0 0 12 0 0 0 12
+    LC_ALL=C awk 'BEGIN { s = 7; for (i = 0; i < 1024 * 144; i++) {
+      s = (s * 16807) % 2147483647; printf "%c", 1 + (s % 90) + (i % 144 < 14 * (int(i / 144) % 9) ? 30 : 0) } }'
+  } >images/train-images-idx3-ubyte
+  { bytes 0 0 8 1 0 0 4 0; LC_ALL=C awk 'BEGIN { for (i = 0; i < 1024; i++) printf "%c", 1 + i % 9 }'
+  } >images/train-labels-idx1-ubyte
+  cp images/train-images-idx3-ubyte images/t10k-images-idx3-ubyte
+  cp images/train-labels-idx1-ubyte images/t10k-labels-idx1-ubyte
+}
+# The toy search on these images: a file that includes one in a folder.
+make_toy() {
+  make_images
+  mkdir -p spaces/parts
+  "$ftso" new toy >whole.ftso
+  sed -n '/^ftso 1/p; /^op /p; /^opset /p' whole.ftso >spaces/parts/ops.ftso
+  { echo 'ftso 1;'; echo 'include "parts/ops.ftso";'; sed '/^ftso 1/d; /^op /d; /^opset /d' whole.ftso; } |
+    sed -e 's/\[1, 28, 28\]/[1, 12, 12]/; s/\[60000, 10000\]/[1024, 1024]/; s/crop(28, pad = 2)/crop(12, pad = 2)/' \
+        -e 's/batch = 128/batch = 32/; s|/usr/share/datasets/fashion-mnist|images|' >spaces/toy.ftso
+}
+toy=spaces/toy.ftso
+examples() { "$ftso" new | awk '{print $1}'; }
+
+verbs() {
+  code 0 "$ftso" --help
+  says out 'Usage: ftso VERB'
+  says out 'ftso search examples/fashion.ftso'
+  code 2 "$ftso"
+  says err 'Usage: ftso VERB'
+  code 0 "$ftso" --version
+  local verb
+  for verb in $("$ftso" --help | sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p'); do
+    [ "$verb" = ftso ] && continue
+    code 0 "$ftso" "$verb" --help
+    says out "Usage: ftso $verb"
+    ok; grep -q '^Example' out || fail "ftso $verb --help shows no example"
+    silent err
+    code 2 "$ftso" "$verb" --nonsense
+    says err "there is no option '--nonsense'"
+    # What the help shows must be there.
+    local file
+    for file in $("$ftso" "$verb" --help | grep -oE 'examples/[a-z0-9_/]+\.ftso'); do
+      ok; [ -f "$root/$file" ] || fail "ftso $verb --help names $file, which is not there"
+    done
+  done
+  [ "$checked" -gt 40 ] || fail "few verbs were found in --help"
+  code 2 "$ftso" serch
+  says err "did you mean 'search'"
+  code 2 "$ftso" search --ouput=x some.ftso
+  says err "did you mean 'output'"
+  code 2 "$ftso" check some.ftso --dump=grap
+  says err "did you mean 'graph'"
+  code 2 "$ftso" new tou
+  says err "did you mean 'toy'"
+  code 2 "$ftso" search
+  code 2 "$ftso" search a.ftso b c
+  code 2 "$ftso" search --threads=0 a.ftso
+  code 2 "$ftso" search --progress=loud a.ftso
+  code 2 "$ftso" check --step=left a.ftso
+  code 2 "$ftso" check --disable=place2 a.ftso
+  code 2 "$ftso" show x --format=png
+  code 2 "$ftso" count --kernel=0 a.ftso
+  code 2 "$ftso" doctor now
+  code 0 "$ftso" doctor
+  says out 'processor'
+  code 0 "$ftso" explain
+  local number
+  for number in $(awk '{print $1}' out); do
+    code 0 "$ftso" explain "$number"
+    says out "$number: "
+  done
+  code 2 "$ftso" explain E9999
+}
+
+codes() {
+  make_toy
+  code 0 "$ftso" check "$toy"
+  printf 'ftso 1;\nop skip(C, s) = identiti;\n' >broken.ftso
+  code 1 "$ftso" check broken.ftso
+  says err 'broken.ftso:2:17'
+  code 1 "$ftso" search broken.ftso
+  code 1 "$ftso" search "$toy" --set search.toy_search.bach=3
+  says err 'did you mean `batch`'
+  code 1 "$ftso" search "$toy" --set serch.toy_search.batch=3
+  says err 'did you mean `search`'
+  code 1 "$ftso" search "$toy" --set search.toy_search.batch=0
+  code 2 "$ftso" search "$toy" --frobnicate
+  code 2 "$ftso" search "$toy" toy_serch
+  says err "did you mean 'toy_search'"
+  code 2 "$ftso" search "$toy" --cpu=z80
+  code 5 "$ftso" check nowhere.ftso
+  says err 'No such file'
+  code 5 "$ftso" search "$toy" --data=nowhere
+  says err '--data'
+  says err 'dataset-fashion-mnist'
+  absent runs
+  cp -r images short
+  truncate -s 9000 short/train-images-idx3-ubyte
+  code 5 "$ftso" search "$toy" --data=short
+  says err 'train-images-idx3-ubyte'
+  cp -r images page
+  echo '<!DOCTYPE html><html>404</html>' >page/train-labels-idx1-ubyte
+  code 5 "$ftso" search "$toy" --data=page
+  absent runs
+  code 5 "$ftso" search "$toy" -o /proc/ftso/run
+  if "$ftso" doctor | grep -q '^absent *x86-64-v4'; then
+    code 4 "$ftso" search "$toy" --cpu=x86-64-v4
+    says err 'avx512'
+    absent runs
+  fi
+  code 0 "$ftso" check "$toy" --cpu=x86-64-v4 --stop-after=asm # to look at, not to run
+
+  # SIGINT, twice the same word: what was found is kept, and said.
+  local signal
+  for signal in INT TERM; do
+    "$ftso" search "$toy" -o "stopped-$signal" --set 'search.toy_search.topology.budget=4000 epochs' >kept.out 2>kept.err &
+    local process=$! got
+    for _ in $(seq 100); do
+      grep -qs '"event":"iteration"' "stopped-$signal/events.jsonl" && break
+      sleep 0.1
+    done
+    kill "-$signal" $process
+    wait $process
+    got=$?
+    ok; [ $got = 6 ] || fail "exit code $got instead of 6 after SIG$signal"
+    says kept.err "what was found so far is in stopped-$signal"
+    says "stopped-$signal/events.jsonl" '"event":"interrupted"'
+    says "stopped-$signal/run.json" '"interrupted":	true'
+    holds "stopped-$signal/genotype.json"
+    code 0 "$ftso" show "stopped-$signal"
+    code 2 "$ftso" search "$toy" -o "stopped-$signal"
+    says err 'holds a run already'
+  done
+}
+
+files() {
+  local name file
+  for name in $(examples); do
+    code 0 "$ftso" new "$name"
+    cp out new.ftso
+    code 0 "$ftso" check new.ftso
+    says out 'nothing wrong'
+    # Canonical layout: the shipped file is in it already, formatting is idempotent, comments stay, meaning stays.
+    file=$root/examples/$name.ftso
+    code 0 "$ftso" fmt --check "$file"
+    code 0 "$ftso" fmt new.ftso
+    cp out once.ftso
+    code 0 "$ftso" fmt once.ftso
+    same out once.ftso
+    ok; [ "$(grep -c '#' new.ftso)" = "$(grep -c '#' once.ftso)" ] || fail "fmt lost comments of $name"
+    code 0 "$ftso" check once.ftso --dump=space
+    cp out after
+    code 0 "$ftso" check new.ftso --dump=space
+    same out after
+  done
+  [ "$checked" -gt 50 ] || fail "few examples were found"
+  sed 's/^ *//' once.ftso >crooked.ftso
+  code 1 "$ftso" fmt --check crooked.ftso
+  silent out
+  code 0 "$ftso" fmt -i crooked.ftso
+  code 0 "$ftso" fmt --check crooked.ftso
+  code 0 "$ftso" fmt - <once.ftso
+  same out once.ftso
+  code 2 "$ftso" fmt -i - <once.ftso
+  printf 'ftso 1;\nop (;\n' >broken.ftso
+  cp broken.ftso before
+  code 1 "$ftso" fmt -i broken.ftso
+  same broken.ftso before
+  # Facts: DARTS V2 at 36 channels and 20 cells has 3.35 M parameters and 528 M multiply-adds.
+  code 0 "$ftso" count "$root/examples/published.ftso"
+  ok; grep -Eq 'DARTS_V2 +3349342 +528359050 ' out || fail "count does not know DARTS_V2"
+  code 0 "$ftso" count "$root/examples/darts.ftso"
+  says out '14 edges'
+  says out '1.907e-08 of the parameters, 9.765e-06 of the operations'
+  code 0 "$ftso" check "$root/examples/toy.ftso"
+  silent err
+  "$ftso" new toy >piped.ftso
+  code 0 "$ftso" check - <piped.ftso
+}
+
+json() { # every line of the file, or with "whole" the file as one, is one JSON value
+  local text
+  if [ "${2:-}" = whole ]; then text=$(tr '\n\t' '  ' <"$1"); else text=$(cat "$1"); fi
+  ok
+  [ -n "$text" ] && ! sed -E 's/"([^"\\]|\\(["\\\/bfnrt]|u[0-9a-fA-F]{4}))*"/S/g
+    s/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/V/g; s/true|false|null/V/g; s/ //g
+    :a; s/\[([VS](,[VS])*)?\]/V/g; s/\{(S:[VS](,S:[VS])*)?\}/V/g; ta' <<<"$text" | grep -vqx V || fail "$1 is not JSON"
+}
+masked() { sed -E 's/"seconds":[[:space:]]*[0-9.e+-]+/"seconds":0/' "$1"; }
+
+runs() {
+  make_toy
+  code 0 "$ftso" search "$toy" --threads=1
+  local run=runs/toy_search file
+  says out "ftso show $run"
+  says out 'Genotype(normal='
+  says out 'softmax over each node'
+  says err 'search  1/6'
+  for file in genotype.json genotype.txt cell-normal.svg run.json events.jsonl toy.ftso parts/ops.ftso next.txt; do
+    holds "$run/$file"
+  done
+  ok; [ "$(find $run -type f | wc -l)" = 8 ] || fail "$run holds more or less than 8 files: $(find $run -type f)"
+  json $run/events.jsonl
+  json $run/genotype.json whole
+  json $run/run.json whole
+  local torn
+  for torn in '{"a":[1,2' '{"a":1,}' '{a:1}' '[01]' '{"a":1} x'; do # what the JSON check must refuse
+    echo "$torn" >torn.json
+    ok; (failed=0; json torn.json >/dev/null; [ $failed = 1 ]) || fail "'$torn' passes as JSON"
+  done
+  ok; [ "$(grep -c '"event":"iteration"' $run/events.jsonl)" = 6 ] || fail "the log has not one line per iteration"
+  same $run/toy.ftso "$toy"
+  ok; grep -rqF "$scratch" $run && fail "$run names a place outside itself"
+  says $run/cell-normal.svg '</svg>'
+
+  # show gives back what the search wrote, also from elsewhere.
+  mkdir away && cp -r $run away/moved
+  for run in runs/toy_search away/moved; do
+    code 0 "$ftso" show $run --format=json
+    same out $run/genotype.json
+    code 0 "$ftso" show $run -f darts
+    same out $run/genotype.txt
+    code 0 "$ftso" show $run -f svg
+    same out $run/cell-normal.svg
+    code 0 "$ftso" show $run
+    says out 'cell normal'
+  done
+  ok; "$ftso" show $run -f nb201 >out 2>err && fail "a cell of two inputs has no NAS-Bench-201 string"
+  says err 'one cell with one input'
+  code 2 "$ftso" show runs/toy_search more
+  ok; [ "$(cat away/moved/next.txt)" = 'ftso show runs/toy_search' ] || fail "next.txt names another command"
+  code 0 bash -c "PATH=$(dirname "$ftso"):\$PATH; $(cat away/moved/next.txt)"
+
+  # The same bytes again: another call, two threads.
+  code 0 "$ftso" search "$toy" --threads=2 -q
+  [ "$(cat out)" = runs/toy_search-2 ] || fail "the second run is not runs/toy_search-2"
+  code 0 "$ftso" search "$toy" --threads=1 -q -o again/deep
+  for run in runs/toy_search-2 again/deep; do
+    same $run/genotype.json runs/toy_search/genotype.json
+    for file in events.jsonl run.json; do
+      masked $run/$file >a
+      masked runs/toy_search/$file >b
+      same a b
+    done
+  done
+  code 0 "$ftso" search "$toy" -q --set 'search.toy_search.seeds=[5, 6]'
+  ok; cmp -s runs/toy_search-3/events.jsonl runs/toy_search/events.jsonl && fail "other seeds give the same log"
+  masked runs/toy_search/run.json >before
+  code 2 "$ftso" search "$toy" -o runs/toy_search
+  says err 'holds a run already'
+  masked runs/toy_search/run.json >a
+  same a before
+
+  # What was set on the command line belongs to the run; standard input is kept as a file.
+  code 0 "$ftso" search "$toy" -q --set space.toy.cell.normal.nodes=3
+  code 0 "$ftso" show "$(cat out)"
+  says out 'out = concat 2, 3, 4'
+  sed '/include/d' "$toy" | cat spaces/parts/ops.ftso - | sed '2,$ { /^ftso 1/d }' >whole.ftso
+  code 0 "$ftso" search -q - <whole.ftso
+  run=$(cat out)
+  holds "$run/space.ftso"
+  code 0 "$ftso" show "$run"
+  # A damaged run says so.
+  echo '{}' >"$run/run.json"
+  code 5 "$ftso" show "$run"
+  code 5 "$ftso" show runs/nothing
+}
+
+stages() {
+  make_toy
+  local all stage pass
+  all=$("$ftso" check --help | tr '\n' ' ' | sed -n 's/.*Stages, in order: \([^.]*\)\..*/\1/p' | tr -d ',')
+  ok; [ "$(wc -w <<<"$all")" -ge 9 ] || fail "--help lists no stages: '$all'"
+  for stage in $all; do
+    code 0 "$ftso" check "$toy" "--dump=$stage" "--stop-after=$stage"
+    holds out
+    code 0 "$ftso" check "$toy" "--stop-after=$stage"
+    silent out
+    code 0 "$ftso" search "$toy" "--dump=$stage" "--stop-after=$stage"
+    holds out
+    absent runs
+  done
+  code 0 "$ftso" check "$toy" --dump=graph --step=weights
+  cp out weights
+  code 0 "$ftso" check "$toy" --dump=graph --step=arch
+  ok; cmp -s out weights && fail "both steps have the same graph"
+  code 0 "$ftso" check "$toy" --time
+  for stage in $(sed 's/ llvm asm//; s/plan/emit optimise link/' <<<"$all"); do
+    ok; grep -Eq "^time .* $stage +[0-9.]+ ms" err || fail "--time does not show $stage"
+  done
+  says err 'different'
+
+  # Nothing that can be left out changes what is found.
+  code 0 "$ftso" search "$toy" -q -o with
+  local left_out=0
+  for pass in $all prologue epilogue horizontal; do
+    "$ftso" check "$toy" "--disable=$pass" --stop-after=ast >/dev/null 2>&1 || continue # a stage that must run
+    left_out=$((left_out + 1))
+    code 0 "$ftso" search "$toy" -q -o "without-$pass" "--disable=$pass"
+    code 0 "$ftso" show "without-$pass" -f darts
+    same out with/genotype.txt
+  done
+  ok; [ $left_out -ge 6 ] || fail "only $left_out passes can be left out"
+  code 0 "$ftso" search "$toy" -q -o reference --device=reference
+  code 0 "$ftso" show reference -f darts
+  same out with/genotype.txt
+}
+
+streams() {
+  make_toy
+  local line tty='script -qec'
+  code 3 bash -c "'$ftso' search $toy >/dev/full"
+  says err 'cannot write to standard output'
+  code 3 bash -c "'$ftso' check $toy --dump=asm >/dev/full"
+  code 3 bash -c "'$ftso' --help >/dev/full"
+  code 3 bash -c "'$ftso' search $toy >&-"
+  json runs/toy_search/events.jsonl # nothing of stdout got into a file
+  code 0 bash -c "'$ftso' search $toy 2>&- <&-"
+  json runs/toy_search-3/events.jsonl
+  json runs/toy_search-3/run.json whole
+  code 0 bash -c "set +o pipefail; '$ftso' check $toy --dump=llvm | head -n 1"
+  silent err
+
+  # Progress: lines where nobody watches, a bar on a terminal.
+  code 0 "$ftso" search "$toy"
+  ok; grep -q $'\r\|\033' err && fail "control characters in a file"
+  code 0 "$ftso" search "$toy" --progress=none
+  silent err
+  code 0 "$ftso" search "$toy" -q
+  silent err
+  if command -v script >/dev/null; then
+    code 0 env -u CI TERM=xterm $tty "'$ftso' search $toy" /dev/null
+    ok; grep -q $'\r\033\\[K' out || fail "no bar on a terminal"
+    for line in TERM=dumb CI=true; do
+      code 0 env -u CI TERM=xterm $line $tty "'$ftso' search $toy" /dev/null
+      ok; grep -q $'\033' out && fail "control characters with $line"
+      says out 'search  1/6'
+    done
+    printf 'ftso 1;\nop skip(C, s) = identiti;\n' >broken.ftso
+    code 1 env TERM=xterm $tty "'$ftso' check broken.ftso" /dev/null
+    ok; grep -q $'\033' out || fail "no colours on a terminal"
+    for line in TERM=dumb NO_COLOR=1; do
+      code 1 env TERM=xterm $line $tty "'$ftso' check broken.ftso" /dev/null
+      ok; grep -q $'\033' out && fail "colours with $line"
+    done
+  fi
+}
+
+cache() {
+  make_toy
+  local i processes=() got bad=0
+  for i in $(seq 50); do
+    "$ftso" check "$toy" --time --threads=1 >/dev/null 2>"err.$i" &
+    processes+=($!)
+  done
+  for i in "${processes[@]}"; do
+    wait "$i" || bad=$((bad + 1))
+  done
+  ok; [ $bad = 0 ] || fail "$bad of 50 parallel calls failed"
+  ok; [ -z "$(find cache -name '*.tmp*')" ] || fail "temporary files stay in the cache"
+  code 0 "$ftso" check "$toy" --time
+  ok; grep -Eq '([0-9]+) of them different, \1 from the cache' err || fail "the cache does not hold all regions"
+  local regions
+  regions=$(sed -nE 's/.* ([0-9]+) of them different.*/\1/p' err)
+  ok; [ "$(find cache -type f | wc -l)" -ge "$regions" ] || fail "fewer files than regions"
+
+  # Damage heals: the same cell, and whole entries afterwards.
+  code 0 "$ftso" search "$toy" -q -o whole
+  i=0
+  while read -r got; do
+    i=$((i + 1))
+    case $((i % 3)) in
+      0) truncate -s 40 "$got" ;;
+      1) printf 'x' | dd of="$got" bs=1 seek=200 conv=notrunc status=none ;;
+      2) : >"$got" ;;
+    esac
+  done < <(find cache -type f)
+  code 0 "$ftso" search "$toy" -q -o healed
+  masked whole/events.jsonl >a
+  masked healed/events.jsonl >b
+  same a b
+  code 0 "$ftso" check "$toy" --time
+  ok; grep -Eq '([0-9]+) of them different, \1 from the cache' err || fail "the damaged entries were not replaced"
+  # No cache at all, and one that cannot be.
+  code 0 "$ftso" search "$toy" -q -o bare --no-cache
+  same bare/genotype.json whole/genotype.json
+  code 0 env XDG_CACHE_HOME=/proc "$ftso" search "$toy" -q -o homeless
+  code 0 env -u HOME -u XDG_CACHE_HOME "$ftso" check "$toy"
+  ok; [ "$(find . -maxdepth 1 -name '.cache')" = "" ] || fail "a cache beside the given one"
+}
+
+case $part in
+  verbs | codes | files | runs | stages | streams | cache) $part ;;
+  *) echo "cli: no part '$part'"; exit 2 ;;
+esac
+echo "cli: $part: $checked checks, $failed failed"
+[ $failed = 0 ] && [ $checked -gt 0 ]
