@@ -247,8 +247,8 @@ static fenced fenced_new(size_t size_bytes, bool flush_behind)
 static void run_launch(const ftso_launch *launch, const fenced *arena, const fenced *shared,
                        const fenced *scratch, int64_t batch)
 {
-    float *buffers[64];
-    assert_true(launch->buffer_count <= FTSO_COUNT(buffers));
+    float **buffers = ftso_mem_alloc((launch->buffer_count + 1) * sizeof *buffers);
+    assert_non_null(buffers);
     for (size_t i = 0; i < launch->buffer_count; i++)
         buffers[i] = (float *)(arena->data + launch->buffers[i].offset_bytes);
     const ftso_kernel_set *k = &launch->kernels;
@@ -261,6 +261,7 @@ static void run_launch(const ftso_launch *launch, const fenced *arena, const fen
     if (k->prepare) k->prepare(&args);
     for (args.item = 0; args.item < items; args.item++) k->body(&args);
     for (args.item = 0; k->finish && args.item < k->finish_items; args.item++) k->finish(&args);
+    ftso_mem_free(buffers);
 }
 
 /* Runs on zeros with the whole arena, this launch's shared and scratch memory fenced: a stray access ends the test. */
