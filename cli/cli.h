@@ -117,6 +117,9 @@ typedef struct ftso_device_options {
     ftso_pipeline pipeline;
 } ftso_device_options;
 
+/* The target that the options name; refused where this machine cannot run its code, unless it is only to be looked at. */
+ftso_status FTSO_MUST_USE ftso_device_target(ftso_arena *arena, const ftso_device_options *options,
+                                             ftso_target *out_target);
 /* Compiled code on this machine. Close with ftso_device_close. */
 ftso_status FTSO_MUST_USE ftso_device_open_cpu(const ftso_device_options *options,
                                                ftso_device *out_device);

@@ -182,26 +182,27 @@ static void close_device(void *self)
     ftso_mem_free(device);
 }
 
+ftso_status ftso_device_target(ftso_arena *arena, const ftso_device_options *options,
+                               ftso_target *out_target)
+{
+    if (!options->cpu) return ftso_target_host(arena, out_target);
+    FTSO_TRY(ftso_target_named(arena, options->cpu, out_target));
+    ftso_text why;
+    ftso_text_init(&why);
+    bool runs = ftso_target_runs_here(out_target, &why);
+    ftso_status refused = ftso_error(FTSO_ERROR_DEVICE, "this machine cannot run code for %s: %s",
+                                     options->cpu, ftso_text_get(&why));
+    ftso_text_deinit(&why);
+    return runs || options->pipeline.stop_after ? FTSO_STATUS_OK : refused;
+}
+
 static ftso_status fill(cpu_device *device, const ftso_device_options *options)
 {
     device->pipeline = options->pipeline;
     device->compiling.threads = options->threads;
     device->compiling.cache_dir = options->cache_dir;
     device->compiling.kernels = ftso_kernels();
-    ftso_target *target = &device->compiling.target;
-    if (options->cpu) {
-        FTSO_TRY(ftso_target_named(&device->arena, options->cpu, target));
-        ftso_text why;
-        ftso_text_init(&why);
-        bool runs = ftso_target_runs_here(target, &why);
-        ftso_status refused =
-            ftso_error(FTSO_ERROR_DEVICE, "this machine cannot run code for %s: %s", options->cpu,
-                       ftso_text_get(&why));
-        ftso_text_deinit(&why);
-        if (!runs && !options->pipeline.stop_after) return refused;
-    } else {
-        FTSO_TRY(ftso_target_host(&device->arena, target));
-    }
+    FTSO_TRY(ftso_device_target(&device->arena, options, &device->compiling.target));
     FTSO_TRY(ftso_pool_new(options->threads, true, &device->pool));
     FTSO_TRY(ftso_states_new(&device->states));
     ftso_states_share_work(device->states);

@@ -192,8 +192,7 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const ftso_se
                                  .threads = device->threads,
                                  .cache_dir =
                                      chosen->road.cached ? ftso_cache_dir(&input->arena) : NULL};
-    ftso_status status =
-        ftso_target_named(&input->arena, device->cpu ? device->cpu : "native", &how.target);
+    ftso_status status = ftso_device_target(&input->arena, device, &how.target);
     if (status.code == FTSO_OK) status = ftso_pool_new(device->threads, true, &pool);
     if (status.code == FTSO_OK) status = ftso_states_new(&states);
     if (status.code == FTSO_OK) status = ftso_compiler_new(&how, &compiler);

@@ -18,7 +18,7 @@ static const struct argp argp = {NULL,
                                  "[CODE]",
                                  "Says what an error code means, with an example that is wrong and "
                                  "one that is right. Without a code: all of them.\v"
-                                 "Example: ftso explain E0312",
+                                 "Example: ftso explain E0201",
                                  NULL,
                                  NULL,
                                  NULL};

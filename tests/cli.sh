@@ -104,6 +104,7 @@ verbs() {
     says out "$number: "
   done
   code 2 "$ftso" explain E9999
+  code 0 bash -c "PATH=$(dirname "$ftso"):\$PATH; $("$ftso" explain --help | sed -n 's/^Example: //p')"
 }
 
 codes() {
@@ -137,9 +138,11 @@ codes() {
   code 5 "$ftso" search "$toy" --data=page
   absent runs
   code 5 "$ftso" search "$toy" -o /proc/ftso/run
-  if "$ftso" doctor | grep -q '^absent *x86-64-v4'; then
+  code 0 "$ftso" doctor
+  if grep -q '^absent *x86-64-v4' out; then
     code 4 "$ftso" search "$toy" --cpu=x86-64-v4
     says err 'avx512'
+    code 4 "$ftso" bench "$toy" --cpu=x86-64-v4
     absent runs
   fi
   code 0 "$ftso" check "$toy" --cpu=x86-64-v4 --stop-after=asm # to look at, not to run
