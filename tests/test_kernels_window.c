@@ -98,11 +98,52 @@ static void wrapped(void **state)
         }
 }
 
+/* Kernels wider than what a register block holds. */
+static void large_kernels(void **state)
+{
+    static const struct {
+        const char *op;
+        int64_t kernel_h, kernel_w;
+    } given[] = {{"dwconv", 11, 13},    {"dwconv_dx", 11, 13},  {"dwconv_dw", 11, 13},
+                 {"dwconv_dw", 1, 101}, {"max_pool", 11, 11},   {"max_pool_dx", 11, 11},
+                 {"avg_pool", 13, 13},  {"avg_pool_dx", 13, 13}};
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        const ftso_op *op = ftso_op_find(ftso_primitives(), given[i].op);
+        int64_t kh = given[i].kernel_h, kw = given[i].kernel_w;
+        ftso_attr_value attrs[FTSO_MAX_ATTRS];
+        for (int a = 0; a < op->attr_count; a++) attrs[a] = op->attrs[a].fallback;
+        const struct {
+            const char *name;
+            int64_t value;
+        } wanted[] = {{"kernel", kh},        {"kernel_h", kh},       {"kernel_w", kw},
+                      {"pad_top", kh / 2},   {"pad_bottom", kh / 2}, {"pad_left", kw / 2},
+                      {"pad_right", kw / 2}, {"height", 9},          {"width", 7}};
+        for (size_t k = 0; k < FTSO_COUNT(wanted); k++)
+            if (ftso_op_attr(op, wanted[k].name) >= 0)
+                attrs[ftso_op_attr(op, wanted[k].name)].i = wanted[k].value;
+        ftso_value image = ftso_graph_input(&graph, "x", ftso_shape_image(2, 9, 9, 7)),
+                   other = ftso_graph_input(&graph, "dy", ftso_shape_image(2, 9, 9, 7)),
+                   kernel = ftso_graph_input(&graph, "w", ftso_shape_weight(9, 1, kh, kw));
+        bool gradient = ftso_op_attr(op, "kernel_h") >= 0 || strcmp(op->name, "max_pool_dx") == 0;
+        ftso_value values[] = {gradient ? other : image, gradient ? image : kernel};
+        ftso_value made = ftso_graph_add(&graph, op->name, values, (size_t)op->min_inputs, attrs,
+                                         (size_t)op->attr_count);
+        ftso_graph_output(&graph, "y", made, FTSO_NO_VALUE);
+        kernel_lab_check(*state, &graph, NULL, NULL, (uint64_t)i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bare, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(wrapped, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(large_kernels, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

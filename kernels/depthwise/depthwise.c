@@ -84,9 +84,7 @@ static void emit_phase(job *j, const ftso_phase *p)
     int64_t start = p->taps_h ? (p->start_h - j->band.first_row) * row_floats +
                                     (p->start_w - j->band.first_column) * j->stored
                               : 0;
-    int pixels = p->columns < MAX_PIXELS            ? (int)p->columns
-                 : e->target.vector_registers >= 32 ? MAX_PIXELS
-                                                    : MAX_PIXELS;
+    int pixels = p->columns < MAX_PIXELS ? (int)p->columns : MAX_PIXELS;
     if (e->tuning.pixel_block && e->tuning.pixel_block < pixels) pixels = e->tuning.pixel_block;
     int64_t whole = p->columns / pixels * pixels;
     ftso_loop channels, row, column;

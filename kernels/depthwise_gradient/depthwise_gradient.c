@@ -6,7 +6,7 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { BUDGET_FLOATS = 12288 };
+enum { BUDGET_FLOATS = 12288, MAX_TAPS = 12 };
 
 typedef struct job {
     ftso_emitter *e;
@@ -16,26 +16,23 @@ typedef struct job {
     LLVMValueRef x_tile, dy_tile, slot;
 } job;
 
-/* One tap of one vector of channels: its sum over the band is added to the slot. All taps of a kernel row together. */
-static void emit_band(job *j)
+/* Taps [first, first + taps) of every kernel row, for one vector of channels: sums over the band are added to the slot. */
+static void emit_taps(job *j, int64_t first, int taps)
 {
     ftso_emitter *e = j->e;
     const ftso_phase *p = &j->taps.phases[0];
     int64_t row_floats = j->band.tile_columns * j->stored;
-    int taps = (int)p->taps_w;
-    FTSO_ASSERT(taps <= FTSO_MAX_CARRIED);
     ftso_loop channels, h, row, column;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->stored),
                    e->target.vector_floats, true, NULL, 0);
     ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, NULL, 0);
     LLVMValueRef slot =
         ftso_emit_at(e, ftso_emit_at(e, j->slot, ftso_emit_mul(e, h.index, p->taps_w * j->stored)),
-                     channels.index);
+                     ftso_emit_add(e, channels.index, ftso_emit_i64(e, first * j->stored)));
     LLVMValueRef x = ftso_emit_at(
         e, ftso_emit_at(e, j->x_tile, ftso_emit_mul(e, h.index, p->dilation_h * row_floats)),
-        channels.index);
-    LLVMValueRef dy = ftso_emit_at(e, j->dy_tile, channels.index), sums[FTSO_MAX_CARRIED],
-                 next[FTSO_MAX_CARRIED];
+        ftso_emit_add(e, channels.index, ftso_emit_i64(e, first * p->dilation_w * j->stored)));
+    LLVMValueRef dy = ftso_emit_at(e, j->dy_tile, channels.index), sums[MAX_TAPS], next[MAX_TAPS];
     for (int t = 0; t < taps; t++)
         sums[t] = ftso_emit_load_vector(e, ftso_emit_at(e, slot, ftso_emit_i64(e, t * j->stored)));
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->band.rows), 1, true, sums,
@@ -138,7 +135,9 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
                        .step = 1,
                        .address = j.dy_tile};
     ftso_emit_tile(e, &tile);
-    emit_band(&j);
+    for (int64_t first = 0; first < j.taps.kernel_w; first += MAX_TAPS)
+        emit_taps(&j, first,
+                  (int)(j.taps.kernel_w - first < MAX_TAPS ? j.taps.kernel_w - first : MAX_TAPS));
     ftso_emit_loop_end(e, &bands, NULL);
     ftso_emit_loop_end(e, &images, NULL);
     ftso_emit_return(e);
