@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-enum { DOUBLE_FLOATS = 2, MAX_CHUNK = 4, MAX_OUTPUTS = 64 };
+/* So many sums of a chunk of vectors fit into a loop; further ones get a pass over the pixels of their own. */
+enum { DOUBLE_FLOATS = 2, MAX_CHUNK = 4, MAX_IMAGES = 64, MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK };
 
 static const ftso_node *node_of(const ftso_emitter *e, ftso_value value)
 {
@@ -71,9 +72,9 @@ void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue)
 /* Outputs that run over the same number of channels, and what their expressions allow. */
 typedef struct group {
     int64_t channels;
-    ftso_value images[MAX_OUTPUTS];
+    ftso_value images[MAX_IMAGES];
     size_t image_count;
-    size_t sums[MAX_OUTPUTS]; /* indices of reductions */
+    size_t sums[MAX_SUMS]; /* indices of reductions */
     size_t sum_count;
     bool uniform;
 } group;
@@ -185,11 +186,13 @@ static void run_group(ftso_emitter *e, const pass *p, const group *g)
     ftso_emit_loop_end(e, &loop, NULL);
 }
 
+/* A group over that many channels with room for one more image and sum; there is one for each output at the most. */
 static group *group_for(group *groups, size_t *count, int64_t channels)
 {
     for (size_t i = 0; i < *count; i++)
-        if (groups[i].channels == channels) return &groups[i];
-    FTSO_ASSERT(*count < MAX_OUTPUTS);
+        if (groups[i].channels == channels && groups[i].image_count < MAX_IMAGES &&
+            groups[i].sum_count < MAX_SUMS)
+            return &groups[i];
     groups[*count] = (group){.channels = channels, .uniform = true};
     return &groups[(*count)++];
 }
@@ -198,20 +201,18 @@ void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVM
                             LLVMValueRef first, LLVMValueRef pixels,
                             const LLVMValueRef *core_address)
 {
-    group *groups = FTSO_ARRAY(e->arena, group, MAX_OUTPUTS);
+    group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
     size_t count = 0;
     for (size_t i = 0; i < e->region->write_count; i++) {
         ftso_value value = e->region->writes[i];
         if (node_of(e, value)->shape.rank != 4 || !node_of(e, value)->shape.batched) continue;
         group *g = group_for(groups, &count, channels_of(e, value));
-        FTSO_ASSERT(g->image_count < MAX_OUTPUTS);
         g->images[g->image_count++] = value;
         g->uniform = g->uniform && ftso_emit_is_uniform(e, value);
     }
     for (size_t i = 0; i < epilogue->reduction_count; i++) {
         const ftso_node *reduction = node_of(e, epilogue->reductions[i]);
         group *g = group_for(groups, &count, channels_of(e, epilogue->reductions[i]));
-        FTSO_ASSERT(g->sum_count < MAX_OUTPUTS);
         g->sums[g->sum_count++] = i;
         for (uint32_t k = 0; k < reduction->input_count; k++)
             g->uniform = g->uniform && ftso_emit_is_uniform(e, reduction->inputs[k]);
