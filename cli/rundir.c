@@ -9,22 +9,37 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_RUNS = 100000 };
+
+/* The log is made here and by one caller alone: of two searches at once, the second is refused. */
+static ftso_status claim(ftso_arena *arena, const char *run)
+{
+    const char *log = ftso_format(arena, "%s/events.jsonl", run);
+    bool taken = ftso_file_exists(ftso_format(arena, "%s/run.json", run));
+    int fd = taken ? -1 : open(log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) {
+        close(fd);
+        return FTSO_STATUS_OK;
+    }
+    if (taken || errno == EEXIST)
+        return ftso_error(FTSO_ERROR_USAGE,
+                          "'%s' holds a run already; choose another folder with -o", run);
+    return ftso_error(FTSO_ERROR_DATA, "cannot write '%s': %s", log, strerror(errno));
+}
 
 ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char *name,
                                const char **out_path)
 {
     if (wanted) {
-        if (ftso_file_exists(ftso_format(arena, "%s/run.json", wanted)) ||
-            ftso_file_exists(ftso_format(arena, "%s/events.jsonl", wanted)))
-            return ftso_error(FTSO_ERROR_USAGE,
-                              "'%s' holds a run already; choose another folder with -o", wanted);
         *out_path = wanted;
-        return ftso_dir_create(wanted);
+        FTSO_TRY(ftso_dir_create(wanted));
+        return claim(arena, wanted);
     }
     FTSO_TRY(ftso_dir_create("runs"));
     for (int i = 1; i < MAX_RUNS; i++) {

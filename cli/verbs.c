@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +97,7 @@ static int finish(int code)
 int ftso_main(int argc, char **argv)
 {
     hold_streams();
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report, not to die of */
     if (argc < 2) {
         print_help(stderr);
         return FTSO_ERROR_USAGE;

@@ -147,7 +147,22 @@ codes() {
   fi
   code 0 "$ftso" check "$toy" --cpu=x86-64-v4 --stop-after=asm # to look at, not to run
 
-  # SIGINT, twice the same word: what was found is kept, and said.
+  # What does not fit: a file that may not grow. Nothing half-written stays under a name that is read.
+  code 3 bash -c "ulimit -f 1; '$ftso' search $toy --no-cache -o small"
+  says err 'File too large'
+  absent small/run.json
+  code 2 "$ftso" search "$toy" -o small
+  # Two at once into one folder: one runs, one is refused.
+  local first second
+  "$ftso" search "$toy" -q -o both >/dev/null 2>&1 &
+  first=$!
+  "$ftso" search "$toy" -q -o both >/dev/null 2>&1 &
+  second=$!
+  wait $first; first=$?
+  wait $second; second=$?
+  ok; [ $((first + second)) = 2 ] && [ $first != $second ] || fail "two searches into one folder: $first and $second"
+
+  # Stopped by a signal: what was found is kept, and said.
   local signal
   for signal in INT TERM; do
     "$ftso" search "$toy" -o "stopped-$signal" --set 'search.toy_search.topology.budget=4000 epochs' >kept.out 2>kept.err &
