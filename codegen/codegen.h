@@ -19,7 +19,6 @@ typedef struct ftso_target {
     int vector_floats;                   /* 4 SSE2, 8 AVX2, 16 AVX-512 */
     int vector_registers;                /* 16 or 32 */
     bool has_fma;
-    int64_t l1_bytes, l2_bytes;
 } ftso_target;
 
 /* The host. */
@@ -35,7 +34,6 @@ bool ftso_target_runs_here(const ftso_target *target, ftso_text *why);
 typedef struct ftso_tuning {
     int pixel_block;   /* rows of pixels in a register block */
     int channel_block; /* vectors of output channels in a register block */
-    int unroll;
 } ftso_tuning;
 
 struct ftso_emitter; /* codegen/emit_llvm.h */
