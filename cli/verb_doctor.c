@@ -95,7 +95,7 @@ int ftso_verb_doctor(int argc, char **argv)
             "apt-get install dataset-fashion-mnist, or give your own images with --data");
 
     for (size_t i = 0; i < FTSO_COUNT(optional); i++) {
-        void *library = dlopen(optional[i].file, RTLD_LAZY | RTLD_LOCAL);
+        void *library = dlopen(optional[i].file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
         row(library ? "ok" : "absent", optional[i].name,
             library ? optional[i].file : optional[i].remedy);
         if (library) dlclose(library);

@@ -20,7 +20,7 @@ blocks() {
 }
 # run_blocks FILE SKIP: each block in a shell of its own that stops at the first command that fails.
 run_blocks() {
-  local folder=$scratch/blocks/${1##*/} block
+  local folder=$scratch/blocks$1 block
   blocks "$1" "$2" "$folder"
   for block in "$folder"/*.sh; do
     [ -f "$block" ] || continue
