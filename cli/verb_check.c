@@ -160,7 +160,7 @@ int ftso_verb_check(int argc, char **argv)
         ftso_input_print(&input);
         code = input.diag.error_count ? FTSO_ERROR_USER : FTSO_OK;
         if (code == FTSO_OK)
-            printf("%s: %zu spaces, %zu searches, %zu genotypes, %zu operators: nothing wrong\n",
+            printf("%s: nothing wrong (spaces %zu, searches %zu, genotypes %zu, operators %zu)\n",
                    chosen.path, input.unit->space_count, input.unit->search_count,
                    input.unit->genotype_count, input.unit->operator_count);
     }

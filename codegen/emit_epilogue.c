@@ -3,7 +3,7 @@
  *
  * In: results of the cores in scratch, pixel after pixel. Out: images in memory, one slot of sums per item, and a finish
  * function that adds the slots up.
- * Must hold: sums are float over the pixels of one call (a band of rows of one image), double from there on, calls in image
+ * Must hold: sums are float over sixteen pixels, double from there on, calls in image
  * order, items in item order; so neither threads nor scratch sizes that depend on them change a bit.
  */
 #include "codegen/emit_llvm.h"
@@ -11,7 +11,13 @@
 #include <string.h>
 
 /* So many sums of a chunk of vectors fit into a loop; further ones get a pass over the pixels of their own. */
-enum { DOUBLE_FLOATS = 2, MAX_CHUNK = 4, MAX_IMAGES = 64, MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK };
+enum {
+    BLOCK_PIXELS = 16,
+    DOUBLE_FLOATS = 2,
+    MAX_CHUNK = 4,
+    MAX_IMAGES = 64,
+    MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK
+};
 
 static const ftso_node *node_of(const ftso_emitter *e, ftso_value value)
 {
@@ -114,8 +120,14 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
     int sums = (int)g->sum_count * vectors;
     LLVMValueRef initial[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED];
     for (int i = 0; i < sums; i++) initial[i] = ftso_emit_splat_of(e, 0);
-    ftso_loop loop;
-    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), p->pixels, 1, true, initial, sums);
+    ftso_loop blocks, loop;
+    LLVMValueRef begin = ftso_emit_i64(e, 0), end = p->pixels;
+    if (sums) {
+        ftso_emit_loop(e, &blocks, begin, end, BLOCK_PIXELS, true, NULL, 0);
+        begin = blocks.index;
+        end = ftso_emit_min_i64(e, ftso_emit_add(e, begin, ftso_emit_i64(e, BLOCK_PIXELS)), end);
+    }
+    ftso_emit_loop(e, &loop, begin, end, 1, true, initial, sums);
     LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->region->core_count + 1);
     for (size_t i = 0; i < e->region->core_count; i++) {
         int64_t stored = ftso_emit_round(e, node_of(e, e->region->cores[i])->shape.dim[1]);
@@ -157,6 +169,7 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
             add_to_slot(e, loop.carried[(int)i * vectors + k], p->slot, c,
                         offset_of(e, p->epilogue, g->sums[i]));
         }
+    if (sums) ftso_emit_loop_end(e, &blocks, NULL);
 }
 
 /* Channel chunks of a group: a loop over equal chunks where expressions are uniform, else one after another. */

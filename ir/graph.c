@@ -232,6 +232,13 @@ ftso_value ftso_graph_times(ftso_graph *graph, ftso_value x, double factor)
                              ftso_graph_constant(graph, ftso_shape_scalar(), factor));
 }
 
+ftso_value ftso_graph_unshifted(const ftso_graph *graph, ftso_value x)
+{
+    while (ftso_node_is(ftso_graph_node(graph, x), "channel_add"))
+        x = ftso_graph_node(graph, x)->inputs[0];
+    return x;
+}
+
 void ftso_graph_statistics(ftso_graph *graph, ftso_value x, double eps, ftso_value *out_mean,
                            ftso_value *out_var, ftso_value *out_rstd)
 {

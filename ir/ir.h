@@ -136,6 +136,11 @@ ftso_value ftso_graph_times(ftso_graph *graph, ftso_value x, double factor);
  */
 void ftso_graph_statistics(ftso_graph *graph, ftso_value x, double eps, ftso_value *out_mean,
                            ftso_value *out_var, ftso_value *out_rstd);
+/*
+ * What x is before per-channel numbers were added to it (a bias). Batch norm takes them away again with the mean, so it and
+ * its gradient work on this value: the variance E[x^2] - mean^2 of a shifted value would lose digits.
+ */
+ftso_value ftso_graph_unshifted(const ftso_graph *graph, ftso_value x);
 /* The smallest batch this graph runs: 2 where a batch norm sees one pixel per image, else 1. */
 int64_t ftso_graph_min_batch(const ftso_graph *graph);
 

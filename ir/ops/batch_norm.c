@@ -68,7 +68,7 @@ static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bo
                      ftso_value *out)
 {
     ftso_node node = *ftso_graph_node(graph, self);
-    ftso_value x = node.inputs[0], mean, rstd;
+    ftso_value x = ftso_graph_unshifted(graph, node.inputs[0]), mean, rstd;
     ftso_graph_statistics(graph, x, node.attrs[0].r, &mean, NULL, &rstd);
     ftso_value total = ftso_graph_unary(graph, "channel_sum", dy);
     ftso_value product = ftso_graph_binary(graph, "channel_dot", dy, x);

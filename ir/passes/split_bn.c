@@ -24,7 +24,7 @@ static void statistics(ftso_folder *f, ftso_value x, double eps, ftso_value *out
 static ftso_value split(ftso_rebuild *r, const ftso_node *node)
 {
     ftso_folder *f = &r->folder;
-    ftso_value x = r->map[node->inputs[0]], mean, factor;
+    ftso_value x = ftso_graph_unshifted(f->graph, r->map[node->inputs[0]]), mean, factor;
     f->graph->origin = node->origin;
     statistics(f, x, node->attrs[0].r, &mean, &factor);
     bool affine = node->input_count == 3;
