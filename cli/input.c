@@ -22,6 +22,21 @@ ftso_status ftso_input_parse(ftso_arena *arena, ftso_diag *diag, const char *pat
     return FTSO_STATUS_OK;
 }
 
+enum { MAX_WORDS = 64 };
+
+/* Methods are rows of another folder's table: the frontend is told their names. A data set's kind needs a reader only
+ * when it is read: files may declare sets that this build cannot read. */
+static void check_words(ftso_input *input)
+{
+    const char *methods[MAX_WORDS];
+    size_t count;
+    const ftso_method *const *rows = ftso_method_rows(&count);
+    FTSO_ASSERT(count <= MAX_WORDS);
+    for (size_t i = 0; i < count; i++) methods[i] = rows[i]->name;
+    ftso_words words = {.methods = methods, .method_count = count};
+    ftso_check_words(&input->diag, input->unit, &words);
+}
+
 bool ftso_input_read(ftso_input *input, const char *path, const char *const *overrides,
                      size_t override_count, int *out_exit)
 {
@@ -43,6 +58,7 @@ bool ftso_input_read(ftso_input *input, const char *path, const char *const *ove
         ftso_ast_override(input->ast, &input->diag, overrides[i]);
     start = ftso_clock_s();
     input->unit = ftso_check(&input->arena, &input->diag, input->ast);
+    if (input->unit) check_words(input);
     input->check_s = ftso_clock_s() - start;
     *out_exit = FTSO_OK;
     if (input->unit && input->diag.error_count == 0) return true;

@@ -108,12 +108,26 @@ static void catch_interrupt(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static ftso_status load_images(const search_options *options_, const ftso_search *search,
-                               ftso_images *images)
+/* "cifar10, cifar100, idx" */
+static const char *reader_names(ftso_arena *arena)
+{
+    size_t count;
+    const ftso_reader *rows = ftso_reader_rows(&count);
+    const char *names = "";
+    for (size_t i = 0; i < count; i++)
+        names = ftso_format(arena, "%s%s%s", names, i ? ", " : "", rows[i].kind);
+    return names;
+}
+
+static ftso_status load_images(ftso_arena *arena, const search_options *options_,
+                               const ftso_search *search, ftso_images *images)
 {
     const ftso_dataset *dataset = search->dataset;
     const ftso_reader *reader = ftso_reader_find(dataset->kind);
-    FTSO_ASSERT(reader); /* the file was checked */
+    if (!reader)
+        return ftso_error(FTSO_ERROR_DATA,
+                          "data set '%s': there is no reader for '%s'; there are %s", dataset->name,
+                          dataset->kind, reader_names(arena));
     const char *path = options_->data ? options_->data : dataset->path;
     ftso_status status = reader->load(path, false, images);
     if (status.code != FTSO_OK) return ftso_annotate(status, "data set '%s'", dataset->name);
@@ -210,7 +224,7 @@ static ftso_status search_on(const search_options *chosen, ftso_input *input,
 {
     if (chosen->road.device.pipeline.stop_after) return walk(input, search, device);
     ftso_images images;
-    FTSO_TRY(load_images(chosen, search, &images));
+    FTSO_TRY(load_images(&input->arena, chosen, search, &images));
     catch_interrupt();
     ftso_status status = run_search(chosen, input, search, &images, device);
     ftso_images_deinit(&images);

@@ -31,7 +31,7 @@ ftso_unit *ftso_check(ftso_arena *arena, ftso_diag *diag, const ftso_ast *ast);
  * nearest name. The frontend knows none itself; who has the tables hands them in.
  */
 typedef struct ftso_words {
-    const char *const *kinds;
+    const char *const *kinds; /* NULL: not checked */
     size_t kind_count;
     const char *const *methods;
     size_t method_count;

@@ -284,6 +284,8 @@ static void print_optimizer(const char *word, const ftso_optimizer *optimizer, f
     print_real(optimizer->lr.first, out);
     ftso_text_puts(out, ", ");
     print_real(optimizer->lr.last, out);
+    if (optimizer->lr.warmup) ftso_text_printf(out, ", warmup %" PRId64, optimizer->lr.warmup);
+    if (optimizer->lr.tail) ftso_text_printf(out, ", tail %" PRId64, optimizer->lr.tail);
     ftso_text_puts(out, ")");
     const struct {
         const char *name;
@@ -355,6 +357,8 @@ static void print_search(const ftso_search *search, ftso_text *out)
                      search->schedule_epochs,
                      search->normalize == FTSO_NORMALIZE_RAW ? "raw" : "softmax");
     print_real(search->init_std, out);
+    if (search->freeze_epochs)
+        ftso_text_printf(out, ", freeze %" PRId64 " epochs", search->freeze_epochs);
     ftso_text_printf(out, "\n  replace %s, batch %" PRId64 ", train portion ",
                      search->replace->name, search->batch);
     print_real(search->train_portion, out);

@@ -11,13 +11,28 @@ static bool read_lr(ftso_sema *sema, const ftso_ast_node *node, ftso_lr *lr)
     static const struct {
         const char *name;
         ftso_schedule_kind kind;
-        ftso_call_param params[2];
+        size_t count;
+        ftso_call_param params[4];
     } schedules[] = {
-        {"cosine", FTSO_LR_COSINE, {{"from", NAN, 1e-12, 1000, false}, {"to", 0, 0, 1000, false}}},
-        {"linear", FTSO_LR_LINEAR, {{"from", NAN, 1e-12, 1000, false}, {"to", 0, 0, 1000, false}}},
+        {"cosine",
+         FTSO_LR_COSINE,
+         3,
+         {{"from", NAN, 1e-12, 1000, false},
+          {"to", 0, 0, 1000, false},
+          {"warmup", 0, 0, 1e6, true}}},
+        {"linear",
+         FTSO_LR_LINEAR,
+         4,
+         {{"from", NAN, 1e-12, 1000, false},
+          {"to", 0, 0, 1000, false},
+          {"warmup", 0, 0, 1e6, true},
+          {"tail", 0, 0, 1e6, true}}},
         {"exponential",
          FTSO_LR_EXPONENTIAL,
-         {{"from", NAN, 1e-12, 1000, false}, {"factor", NAN, 1e-6, 1, false}}},
+         3,
+         {{"from", NAN, 1e-12, 1000, false},
+          {"factor", NAN, 1e-6, 1, false},
+          {"warmup", 0, 0, 1e6, true}}},
     };
     if (node->kind != FTSO_AST_CALL) {
         lr->kind = FTSO_LR_CONSTANT;
@@ -29,11 +44,14 @@ static bool read_lr(ftso_sema *sema, const ftso_ast_node *node, ftso_lr *lr)
     for (size_t i = 0; i < FTSO_COUNT(schedules); i++) {
         names[i] = schedules[i].name;
         if (strcmp(node->text, names[i]) != 0) continue;
-        double values[2];
+        double values[4] = {0};
         lr->kind = schedules[i].kind;
-        if (!ftso_sema_call_numbers(sema, node, schedules[i].params, 2, values)) return false;
+        if (!ftso_sema_call_numbers(sema, node, schedules[i].params, schedules[i].count, values))
+            return false;
         lr->first = values[0];
         lr->last = values[1];
+        lr->warmup = (int64_t)values[2];
+        lr->tail = (int64_t)values[3];
         return true;
     }
     ftso_diag_error(sema->diag, "E0801", node->text_span, "there is no schedule `%s`", node->text)
@@ -345,6 +363,7 @@ static void read_topology(ftso_sema *sema, const ftso_block *block, ftso_search 
         {"schedule", FTSO_FORM_VALUE, 0, false, "schedule = 50 epochs;"},
         {"normalize", FTSO_FORM_VALUE, 0, false, "normalize = softmax;"},
         {"init", FTSO_FORM_VALUE, 0, false, "init = 1e-3;"},
+        {"freeze", FTSO_FORM_VALUE, 0, false, "freeze = 15 epochs;"},
     };
     const ftso_ast_item *topology = ftso_block_get(
         sema, block, "topology", "topology { ops = { skip_connect }; budget = 1 epoch; }");
@@ -367,6 +386,9 @@ static void read_topology(ftso_sema *sema, const ftso_block *block, ftso_search 
     ftso_budget_unit unit;
     if ((item = ftso_block_find(&in, "schedule", NULL))) {
         read_span_of_time(sema, item->value, "`schedule`", false, &search->schedule_epochs, &unit);
+    }
+    if ((item = ftso_block_find(&in, "freeze", NULL))) {
+        read_span_of_time(sema, item->value, "`freeze`", false, &search->freeze_epochs, &unit);
     }
     if ((item = ftso_block_find(&in, "normalize", NULL))) {
         search->normalize = ftso_sema_word(sema, item->value, "`normalize`", normals, 2) == 1
@@ -558,7 +580,7 @@ static void check_word(ftso_diag *diag, const char *code, ftso_span span, const 
 
 void ftso_check_words(ftso_diag *diag, const ftso_unit *unit, const ftso_words *words)
 {
-    for (size_t i = 0; i < unit->dataset_count; i++) {
+    for (size_t i = 0; words->kinds && i < unit->dataset_count; i++) {
         const ftso_dataset *dataset = unit->datasets[i];
         check_word(diag, "E0815", dataset->kind_span, "kind of data set", dataset->kind,
                    words->kinds, words->kind_count);

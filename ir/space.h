@@ -208,6 +208,9 @@ typedef enum ftso_schedule_kind {
 typedef struct ftso_lr {
     ftso_schedule_kind kind;
     double first, last; /* EXPONENTIAL: last is the factor per epoch */
+    int64_t warmup;     /* epoch e of the first `warmup` takes first * (e + 1) / warmup instead */
+    int64_t
+        tail; /* LINEAR over E epochs: reaches its end at E - tail, then first * (E - e) / ((E - tail) * tail) */
 } ftso_lr;
 
 typedef enum ftso_optimizer_kind { FTSO_SGD, FTSO_ADAM } ftso_optimizer_kind;
@@ -272,6 +275,7 @@ typedef struct ftso_search {
     ftso_budget_unit budget_unit;
     int64_t
         schedule_epochs; /* length that the learning-rate schedule is stretched over; 0: the budget */
+    int64_t freeze_epochs; /* first epochs without steps of the edge weights */
     ftso_normalize normalize;
     double init_std;              /* of the normal initial betas; default 1e-3 */
     const ftso_operator *replace; /* the replace strategy's operator */

@@ -176,6 +176,15 @@ static ftso_status read_arch(ftso_search_job *job, double *out)
 
 static double rate_at(const ftso_lr *lr, int64_t epoch, int64_t epochs)
 {
+    if (epoch < lr->warmup) return lr->first * (double)(epoch + 1) / (double)lr->warmup;
+    int64_t ramp = epochs - lr->tail;
+    if (lr->kind == FTSO_LR_LINEAR && lr->tail > 0 && ramp > 0) {
+        if (epoch >= ramp)
+            return epoch >= epochs
+                       ? lr->last
+                       : lr->first * (double)(epochs - epoch) / (double)(ramp * lr->tail);
+        epochs = ramp;
+    }
     switch (lr->kind) {
     case FTSO_LR_COSINE:
         return ftso_lr_cosine(lr->first, lr->last, epoch, epochs);
@@ -220,7 +229,9 @@ static ftso_status step_once(ftso_search_job *job, const loaded *step, bool of_a
     const topology *t = job->self;
     const ftso_optimizer *optimizer = of_arch ? &job->search->arch : &job->search->weights;
     int64_t epoch = iteration / t->feed.per_epoch;
-    double power = (double)(iteration + 1);
+    /* steps that this optimiser has taken: edge weights begin after their frozen epochs */
+    int64_t before = of_arch ? job->search->freeze_epochs * t->feed.per_epoch : 0;
+    double power = (double)(iteration - before + 1);
     const char *lr = of_arch ? "arch.lr" : "weights.lr";
     const char *adam1 = of_arch ? "arch.adam1" : "weights.adam1";
     const char *adam2 = of_arch ? "arch.adam2" : "weights.adam2";
@@ -233,12 +244,14 @@ static ftso_status step_once(ftso_search_job *job, const loaded *step, bool of_a
 static ftso_status iterate(ftso_search_job *job, uint64_t seed, int64_t iteration, ftso_found *out)
 {
     topology *t = job->self;
-    FTSO_TRY(step_once(job, &t->arch, true, iteration, ftso_feed_valid(&t->feed, seed, iteration),
-                       &out->arch_loss));
+    bool frozen = iteration < job->search->freeze_epochs * t->feed.per_epoch;
+    if (!frozen)
+        FTSO_TRY(step_once(job, &t->arch, true, iteration,
+                           ftso_feed_valid(&t->feed, seed, iteration), &out->arch_loss));
     FTSO_TRY(step_once(job, &t->weights, false, iteration,
                        ftso_feed_train(&t->feed, seed, iteration), &out->train_loss));
     out->iterations = iteration + 1;
-    if (!isfinite(out->arch_loss) || !isfinite(out->train_loss))
+    if ((!frozen && !isfinite(out->arch_loss)) || !isfinite(out->train_loss))
         return ftso_error(FTSO_ERROR_USER,
                           "the loss is no longer a number at iteration %lld of seed %llu: lower "
                           "the learning rate",

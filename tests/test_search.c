@@ -503,6 +503,65 @@ static void test_broken_loss(void **state)
     tear_down(&f);
 }
 
+/* One frozen epoch: weights alone, then both; the edge weights' first Adam step is a first step. */
+static void test_frozen_epochs_and_rates(void **state)
+{
+    (void)state;
+    fixture f;
+    fake device;
+    set_up(&f);
+    ftso_search search = search_of(&f, "epochs");
+    search.seed_count = 1;
+    search.freeze_epochs = 1;
+    search.schedule_epochs = 10;
+    search.weights.lr = (ftso_lr){FTSO_LR_LINEAR, 0.5, 0, .warmup = 1, .tail = 2};
+    ftso_device interface = fake_open(&device);
+    ftso_search_result result;
+    test_ok(ftso_search_run(&f.arena, &search, &f.images, &interface, &f.options, &result));
+    const char steps[] = "wwwawawaw";
+    for (size_t i = 0; i < sizeof(steps) - 1; i++) assert_int_equal(device.calls[i].step, steps[i]);
+    assert_true(device.calls[0].lr == 0.5f);    /* epoch 0: 0.5 * (0 + 1) / 1 */
+    assert_true(device.calls[4].lr == 0.4375f); /* epoch 1: 0.5 * (1 - 1 / (10 - 2)) */
+    assert_true(fabs((double)device.calls[3].adam1 - 1 / (1 - search.arch.beta1)) < 1e-6);
+    double grown = result.found[0].beta[1] - result.found[0].beta_start[1];
+    assert_true(fabs(grown - 3 * 0.125 * 2) < 1e-6);
+    ftso_pool_free(device.pool);
+    tear_down(&f);
+}
+
+/* The ImageNet recipe: five epochs up, straight down to epoch 245, a short tail. */
+static void test_rates_are_read(void **state)
+{
+    (void)state;
+    fixture f;
+    set_up(&f);
+    ftso_ast *ast;
+    test_ok(ftso_parse_file(&f.arena, &f.diag, FTSO_SOURCE_DIR "/examples/imagenet.ftso", &ast));
+    const ftso_unit *unit = ftso_check(&f.arena, &f.diag, ast);
+    assert_non_null(unit);
+    const ftso_lr *lr = &unit->trains[0]->optimizer.lr;
+    assert_int_equal(lr->kind, FTSO_LR_LINEAR);
+    assert_int_equal(lr->warmup, 5);
+    assert_int_equal(lr->tail, 5);
+    const char *text = "freeze = 15 epochs";
+    ftso_text toy;
+    ftso_text_init(&toy);
+    char *bytes;
+    size_t length;
+    test_ok(ftso_file_read(&f.arena, FTSO_SOURCE_DIR "/tests/search/toy.ftso", 1 << 20, &bytes,
+                           &length));
+    const char *at = strstr(bytes, "budget");
+    assert_non_null(at);
+    ftso_text_printf(&toy, "%.*s%s; %s", (int)(at - bytes), bytes, text, at);
+    ast = ftso_parse_text(&f.arena, &f.diag, "toy.ftso", ftso_text_get(&toy), toy.length,
+                          FTSO_SOURCE_DIR "/tests/search");
+    unit = ftso_check(&f.arena, &f.diag, ast);
+    assert_non_null(unit);
+    assert_int_equal(unit->searches[0]->freeze_epochs, 15);
+    ftso_text_deinit(&toy);
+    tear_down(&f);
+}
+
 /* ---------------------------------------------------------------- random choice, spread, report */
 
 static void test_random_choice(void **state)
@@ -796,6 +855,8 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_last_batch_of_one),
         cmocka_unit_test(test_broken_loss),
+        cmocka_unit_test(test_frozen_epochs_and_rates),
+        cmocka_unit_test(test_rates_are_read),
         cmocka_unit_test(test_random_choice),
         cmocka_unit_test(test_spread_and_report),
         cmocka_unit_test(test_log_of_a_search),
