@@ -62,6 +62,13 @@ static void find_lifetimes(planner *p)
         for (size_t i = 0; i < region->write_count; i++) touch(p, region->writes[i], r);
     }
     for (size_t i = 0; i < p->graph->output_count; i++) touch(p, p->graph->outputs[i].value, end);
+    /* constants in memory are filled in once, before the first run: nothing may lie there at any other time */
+    for (size_t v = 0; v < p->graph->node_count; v++) {
+        if (!p->live[v] || ftso_value_role(p->graph, (ftso_value)v) != FTSO_ROLE_LITERAL) continue;
+        if (!p->blocks[p->at[v].base].used) continue;
+        touch(p, (ftso_value)v, 0);
+        touch(p, (ftso_value)v, end);
+    }
 }
 
 /* ---------------------------------------------------------------- states updated in place */
@@ -281,6 +288,17 @@ static ftso_status find_tenures(const ftso_schedule *schedule, const ftso_plan *
                                 tenure *tenures)
 {
     const ftso_graph *graph = schedule->graph;
+    for (size_t v = 0; v < graph->node_count; v++) {
+        const ftso_place *place = &plan->places[v];
+        if (!place->stored || ftso_value_role(graph, (ftso_value)v) != FTSO_ROLE_LITERAL) continue;
+        ftso_shape shape = graph->nodes[v].shape;
+        int64_t bytes = at[v].base == v ? size(user, shape) : bare_bytes(shape);
+        tenures[v] = (tenure){.value = (ftso_value)v,
+                              .seen = true,
+                              .begin = place->offset_bytes,
+                              .end = place->offset_bytes + bytes,
+                              .last = schedule->region_count};
+    }
     for (size_t r = 0; r <= schedule->region_count; r++) {
         ftso_value value;
         for (size_t i = 0; (value = touched(schedule, r, i)) != FTSO_NO_VALUE; i++) {

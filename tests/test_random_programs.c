@@ -1,0 +1,100 @@
+/*
+ * Random graphs with gradients as whole programs: two runs in a row on dirty memory agree with the interpreter, constants
+ * that lie in memory (gradients of what the loss does not reach) among them.
+ */
+#include "support.h"
+#include "codegen/codegen.h"
+#include "kernels/kernels.h"
+#include "tests/nets.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { GRAPHS = 40 };
+
+/* The same numbers for a leaf of the interpreter and of the runner. */
+static void bind(ftso_arena *arena, const ftso_graph *graph, ftso_value leaf, ftso_interp *interp,
+                 ftso_runner *runner, int64_t batch, test_random *random)
+{
+    const ftso_node *node = ftso_graph_node(graph, leaf);
+    const char *name = node->attrs[ftso_op_attr(node->op, "name")].name;
+    size_t count = (size_t)ftso_shape_count(node->shape);
+    double *exact = FTSO_ARRAY(arena, double, count);
+    float *single = FTSO_ARRAY(arena, float, count);
+    bool labels = node->shape.rank == 1 && node->shape.batched;
+    for (size_t i = 0; i < count; i++) {
+        single[i] = labels ? 0 : (float)test_normal(random);
+        exact[i] = (double)single[i];
+    }
+    test_ok(ftso_interp_bind(interp, leaf, exact, count));
+    if (ftso_runner_slot(runner, name)) ftso_runner_write(runner, name, single, batch);
+}
+
+static void compare(ftso_arena *arena, const ftso_graph *graph, const ftso_interp *interp,
+                    ftso_runner *runner, int64_t batch)
+{
+    for (size_t i = 0; i < graph->output_count; i++) {
+        const ftso_tensor *x = ftso_interp_get(interp, graph->outputs[i].value);
+        size_t count = (size_t)ftso_shape_count(x->shape);
+        float *y = FTSO_ARRAY(arena, float, count);
+        ftso_runner_read(runner, graph->outputs[i].name, y, batch);
+        double error = 0, norm = 0;
+        for (size_t k = 0; k < count; k++) {
+            error += pow((double)y[k] - x->data[k], 2);
+            norm += x->data[k] * x->data[k];
+        }
+        if (!(sqrt(error) <= 1e-3 * sqrt(norm) + 1e-4))
+            fail_msg("\"%s\" is %g from the interpreter's, whose norm is %g",
+                     graph->outputs[i].name, sqrt(error), sqrt(norm));
+    }
+}
+
+static void random_graphs(void **state)
+{
+    (void)state;
+    test_random random = {1};
+    size_t constants = 0;
+    for (int g = 0; g < GRAPHS; g++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        const ftso_graph *graph = nets_passes(&arena, nets_random(&arena, &random), NULL, 0);
+        for (size_t i = 0; i < graph->output_count; i++)
+            constants += ftso_node_is(ftso_graph_node(graph, graph->outputs[i].value), "constant");
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+        ftso_compiler_options options = {.threads = 2, .kernels = ftso_kernels()};
+        test_ok(ftso_target_named(&arena, "native", &options.target));
+        ftso_compiler *compiler;
+        ftso_program *program;
+        ftso_pool *pool;
+        ftso_runner *runner;
+        test_ok(ftso_compiler_new(&options, &compiler));
+        test_ok(ftso_compile(compiler, &arena, schedule, &program, NULL));
+        test_ok(ftso_pool_new(2, false, &pool));
+        test_ok(ftso_runner_new(program, pool, NULL, &runner));
+        ftso_runner_poison(runner);
+        ftso_interp *interp = ftso_interp_new(graph);
+        for (int twice = 0; twice < 2; twice++) {
+            for (size_t v = 0; v < graph->node_count; v++)
+                if (ftso_value_role(graph, (ftso_value)v) == FTSO_ROLE_LEAF &&
+                    graph->nodes[v].op->op_class == FTSO_CLASS_LEAF)
+                    bind(&arena, graph, (ftso_value)v, interp, runner, program->planned_batch,
+                         &random);
+            test_ok(ftso_interp_run(interp, program->planned_batch));
+            ftso_runner_run(runner, program->planned_batch, NULL);
+            compare(&arena, graph, interp, runner, program->planned_batch);
+        }
+        ftso_interp_free(interp);
+        ftso_runner_free(runner);
+        ftso_pool_free(pool);
+        ftso_compiler_free(compiler);
+        ftso_arena_deinit(&arena);
+    }
+    assert_true(constants > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
