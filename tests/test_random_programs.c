@@ -49,6 +49,38 @@ static void compare(ftso_arena *arena, const ftso_graph *graph, const ftso_inter
     }
 }
 
+/* Passes, regions, code; two runs, each with new contents for every leaf. */
+static void check(ftso_arena *arena, const ftso_graph *graph, test_random *random)
+{
+    ftso_schedule *schedule;
+    test_ok(ftso_schedule_form(arena, graph, NULL, &schedule));
+    ftso_compiler_options options = {.threads = 2, .kernels = ftso_kernels()};
+    test_ok(ftso_target_named(arena, "native", &options.target));
+    ftso_compiler *compiler;
+    ftso_program *program;
+    ftso_pool *pool;
+    ftso_runner *runner;
+    test_ok(ftso_compiler_new(&options, &compiler));
+    test_ok(ftso_compile(compiler, arena, schedule, &program, NULL));
+    test_ok(ftso_pool_new(2, false, &pool));
+    test_ok(ftso_runner_new(program, pool, NULL, &runner));
+    ftso_runner_poison(runner);
+    ftso_interp *interp = ftso_interp_new(graph);
+    for (int twice = 0; twice < 2; twice++) {
+        for (size_t v = 0; v < graph->node_count; v++)
+            if (ftso_value_role(graph, (ftso_value)v) == FTSO_ROLE_LEAF &&
+                graph->nodes[v].op->op_class == FTSO_CLASS_LEAF)
+                bind(arena, graph, (ftso_value)v, interp, runner, program->planned_batch, random);
+        test_ok(ftso_interp_run(interp, program->planned_batch));
+        ftso_runner_run(runner, program->planned_batch, NULL);
+        compare(arena, graph, interp, runner, program->planned_batch);
+    }
+    ftso_interp_free(interp);
+    ftso_runner_free(runner);
+    ftso_pool_free(pool);
+    ftso_compiler_free(compiler);
+}
+
 static void random_graphs(void **state)
 {
     (void)state;
@@ -60,41 +92,36 @@ static void random_graphs(void **state)
         const ftso_graph *graph = nets_passes(&arena, nets_random(&arena, &random), NULL, 0);
         for (size_t i = 0; i < graph->output_count; i++)
             constants += ftso_node_is(ftso_graph_node(graph, graph->outputs[i].value), "constant");
-        ftso_schedule *schedule;
-        test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
-        ftso_compiler_options options = {.threads = 2, .kernels = ftso_kernels()};
-        test_ok(ftso_target_named(&arena, "native", &options.target));
-        ftso_compiler *compiler;
-        ftso_program *program;
-        ftso_pool *pool;
-        ftso_runner *runner;
-        test_ok(ftso_compiler_new(&options, &compiler));
-        test_ok(ftso_compile(compiler, &arena, schedule, &program, NULL));
-        test_ok(ftso_pool_new(2, false, &pool));
-        test_ok(ftso_runner_new(program, pool, NULL, &runner));
-        ftso_runner_poison(runner);
-        ftso_interp *interp = ftso_interp_new(graph);
-        for (int twice = 0; twice < 2; twice++) {
-            for (size_t v = 0; v < graph->node_count; v++)
-                if (ftso_value_role(graph, (ftso_value)v) == FTSO_ROLE_LEAF &&
-                    graph->nodes[v].op->op_class == FTSO_CLASS_LEAF)
-                    bind(&arena, graph, (ftso_value)v, interp, runner, program->planned_batch,
-                         &random);
-            test_ok(ftso_interp_run(interp, program->planned_batch));
-            ftso_runner_run(runner, program->planned_batch, NULL);
-            compare(&arena, graph, interp, runner, program->planned_batch);
-        }
-        ftso_interp_free(interp);
-        ftso_runner_free(runner);
-        ftso_pool_free(pool);
-        ftso_compiler_free(compiler);
+        check(&arena, graph, &random);
         ftso_arena_deinit(&arena);
     }
     assert_true(constants > 0);
 }
 
+/* New contents that hold constants, of states that nothing reads: they must not share their state's memory. */
+static void constants_become_states(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_graph *graph = FTSO_NEW(&arena, ftso_graph);
+    ftso_graph_init(graph, &arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(graph, "x", ftso_shape_image(3, 2, 4, 4));
+    ftso_value sums = ftso_graph_unary(graph, "channel_sum", ftso_graph_unary(graph, "relu", x));
+    ftso_value three = ftso_graph_constant(graph, ftso_shape_vector(3), 3);
+    ftso_value packed = ftso_graph_add(graph, "pack", (ftso_value[]){sums, three}, 2, NULL, 0);
+    ftso_value whole = ftso_graph_state(graph, "whole", ftso_shape_vector(3));
+    ftso_value part = ftso_graph_state(graph, "part", ftso_shape_vector(5));
+    ftso_graph_output(graph, "whole", three, whole);
+    ftso_graph_output(graph, "part", packed, part);
+    test_random random = {2};
+    check(&arena, nets_passes(&arena, graph, NULL, 0), &random);
+    ftso_arena_deinit(&arena);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs),
+                                       cmocka_unit_test(constants_become_states)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

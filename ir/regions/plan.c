@@ -18,6 +18,7 @@ typedef struct block {
     int64_t size_bytes, offset_bytes;
     size_t first, last; /* regions, the end of the program being region_count */
     bool used, leaf;
+    bool filled;   /* holds a constant, which is written once, before the first run */
     ftso_value in; /* the state whose memory it takes over, or FTSO_NO_VALUE */
 } block;
 
@@ -66,6 +67,7 @@ static void find_lifetimes(planner *p)
     for (size_t v = 0; v < p->graph->node_count; v++) {
         if (!p->live[v] || ftso_value_role(p->graph, (ftso_value)v) != FTSO_ROLE_LITERAL) continue;
         if (!p->blocks[p->at[v].base].used) continue;
+        p->blocks[p->at[v].base].filled = true;
         touch(p, (ftso_value)v, 0);
         touch(p, (ftso_value)v, end);
     }
@@ -102,7 +104,8 @@ static bool is_safe_inside(const planner *p, const ftso_region *region, ftso_val
 static bool may_update_in_place(const planner *p, ftso_value fresh, ftso_value state)
 {
     const block *b = &p->blocks[fresh];
-    if (p->at[fresh].base != fresh || !b->used || b->leaf || b->in != FTSO_NO_VALUE) return false;
+    if (p->at[fresh].base != fresh || !b->used || b->leaf || b->filled) return false;
+    if (b->in != FTSO_NO_VALUE) return false;
     for (size_t r = 0; r < p->schedule->region_count; r++) {
         const ftso_region *region = &p->schedule->regions[r];
         bool reads = false, writes = false;
