@@ -79,6 +79,8 @@ ftso_status FTSO_MUST_USE ftso_pick_search(const ftso_unit *unit, const char *na
                                            const ftso_search **out);
 ftso_status FTSO_MUST_USE ftso_pick_space(const ftso_unit *unit, const char *name,
                                           const ftso_space **out);
+ftso_status FTSO_MUST_USE ftso_pick_genotype(const ftso_unit *unit, const char *name,
+                                             const ftso_genotype **out);
 
 /* ---------------------------------------------------------------- the road */
 

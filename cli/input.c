@@ -155,3 +155,13 @@ ftso_status ftso_pick_space(const ftso_unit *unit, const char *name, const ftso_
     *out = unit->spaces[index];
     return FTSO_STATUS_OK;
 }
+
+ftso_status ftso_pick_genotype(const ftso_unit *unit, const char *name, const ftso_genotype **out)
+{
+    const char *names[MAX_NAMES];
+    size_t count = unit->genotype_count < MAX_NAMES ? unit->genotype_count : MAX_NAMES, index = 0;
+    for (size_t i = 0; i < count; i++) names[i] = unit->genotypes[i]->name;
+    FTSO_TRY(pick("genotype", names, count, name, &index));
+    *out = unit->genotypes[index];
+    return FTSO_STATUS_OK;
+}

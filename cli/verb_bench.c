@@ -1,5 +1,6 @@
 /*
- * ftso bench: the time of a search's steps, region by region, against what this machine can do at most.
+ * ftso bench: the time of a search's steps, or of a found network's training step and inference, region by region,
+ * against what this machine can do at most.
  */
 #include "cli/ceilings.h"
 #include "cli/options.h"
@@ -10,21 +11,45 @@
 
 typedef struct bench_options {
     const char *path, *name, *step;
-    bool regions;
+    bool regions, network;
     int repeat;
+    int64_t batch;
     ftso_input_options input;
     ftso_road_options road;
 } bench_options;
 
-enum { KEY_STEP = 512, KEY_REGIONS, KEY_REPEAT, MAX_REPEAT = 1000 };
+enum {
+    KEY_STEP = 512,
+    KEY_REGIONS,
+    KEY_REPEAT,
+    KEY_NETWORK,
+    KEY_BATCH,
+    MAX_REPEAT = 1000,
+    MAX_BATCH = 1 << 16
+};
 
 static const struct argp_option options[] = {
-    {"step", KEY_STEP, "arch|weights", 0, "time this step alone (default: both, one iteration)", 0},
+    {"step", KEY_STEP, "NAME", 0,
+     "time this step alone: arch or weights of a search, train or infer of a network (default: "
+     "both)",
+     0},
+    {"network", KEY_NETWORK, 0, 0, "NAME is a genotype: time the network built of its cells", 0},
+    {"batch", KEY_BATCH, "N", 0, "images of a step (default: as the search or the recipe says)", 0},
     {"regions", KEY_REGIONS, 0, 0,
      "a line for each region: time, rates, share of the nearer ceiling", 0},
     {"repeat", KEY_REPEAT, "N", 0, "runs that are timed after two that are not (default 9)", 0},
     {0},
 };
+
+/* The steps of a search, and of a network. */
+static const char *const labels[2][2] = {{"arch", "weights"}, {"train", "infer"}};
+
+static void check_step(const bench_options *bench, const struct argp_state *state)
+{
+    const char *const *own = labels[bench->network];
+    if (bench->step && strcmp(bench->step, own[0]) != 0 && strcmp(bench->step, own[1]) != 0)
+        argp_error(state, "--step takes %s or %s, not '%s'", own[0], own[1], bench->step);
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -36,9 +61,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[1] = &bench->road;
         break;
     case KEY_STEP:
-        if (strcmp(arg, "arch") != 0 && strcmp(arg, "weights") != 0)
-            argp_error(state, "--step takes arch or weights, not '%s'", arg);
         bench->step = arg;
+        break;
+    case KEY_NETWORK:
+        bench->network = true;
+        break;
+    case KEY_BATCH:
+        bench->batch = strtol(arg, &end, 10);
+        if (*end || bench->batch < 1 || bench->batch > MAX_BATCH)
+            argp_error(state, "--batch takes a number from 1 to %d, not '%s'", MAX_BATCH, arg);
         break;
     case KEY_REGIONS:
         bench->regions = true;
@@ -54,7 +85,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         else if (state->arg_num == 1)
             bench->name = arg;
         else
-            argp_error(state, "at most a file and the name of one search");
+            argp_error(state, "at most a file and one name");
+        break;
+    case ARGP_KEY_END:
+        check_step(bench, state);
         break;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "which space file?");
@@ -70,10 +104,14 @@ static const struct argp_child children[] = {
 
 static const struct argp argp = {options,
                                  parse,
-                                 "FILE.ftso [SEARCH]",
-                                 "Times one iteration of a search, edge weights then weights, on "
+                                 "FILE.ftso [SEARCH]\nFILE.ftso --network [GENOTYPE]",
+                                 "Times one iteration of a search, edge weights then weights, or a "
+                                 "training step and inference of a found network, on "
                                  "made-up images, beside this machine's own ceilings.\v"
-                                 "Example: ftso bench examples/darts_cifar10.ftso --regions",
+                                 "Examples:\n"
+                                 "  ftso bench examples/darts_cifar10.ftso --regions\n"
+                                 "  ftso bench examples/published.ftso DARTS_V2 --network "
+                                 "--step=infer --batch=1",
                                  children,
                                  NULL,
                                  NULL};
@@ -87,17 +125,59 @@ typedef struct bench_step {
     double total[MAX_REPEAT]; /* of each timed run */
 } bench_step;
 
-static ftso_status make_step(const bench_options *chosen, ftso_input *input,
-                             const ftso_search *search, ftso_compiler *compiler,
-                             const ftso_compiler_options *how, ftso_pool *pool, ftso_states *states,
-                             const char *label, bench_step *step)
+/* What is timed: a search, or the network of a genotype, trained as `train` says. */
+typedef struct subject {
+    const ftso_search *search;
+    const ftso_genotype *genotype;
+    const ftso_train *train;
+} subject;
+
+/* How a genotype is trained: as the file's first recipe for its space says, else as DARTS does. */
+static const ftso_train *recipe_for(const ftso_unit *unit, const ftso_genotype *genotype)
+{
+    static const ftso_train fallback = {
+        .batch = 96,
+        .aux_weight = 0.4,
+        .optimizer = {.kind = FTSO_SGD, .momentum = 0.9, .weight_decay = 3e-4, .clip = 5}};
+    for (size_t i = 0; i < unit->train_count; i++)
+        if (unit->trains[i]->space == genotype->space) return unit->trains[i];
+    return &fallback;
+}
+
+static ftso_network *step_of_search(const bench_options *chosen, ftso_input *input,
+                                    const ftso_search *search, bool arch)
 {
     ftso_lower_options lowering = ftso_search_lower_options(search);
+    if (chosen->batch) lowering.batch = chosen->batch;
     ftso_network *network =
         ftso_lower_supernet(&input->arena, &input->diag, search->space, &lowering);
-    if (!network) return ftso_error(FTSO_ERROR_USER, "the super-net could not be built");
-    bool arch = strcmp(label, "arch") == 0;
-    ftso_lower_step(network, arch ? &search->arch : &search->weights, arch);
+    if (network) ftso_lower_step(network, arch ? &search->arch : &search->weights, arch);
+    return network;
+}
+
+static ftso_network *step_of_network(const bench_options *chosen, ftso_input *input,
+                                     const subject *what, bool inference)
+{
+    const ftso_space *space = what->genotype->space;
+    ftso_lower_options lowering = {.batch = chosen->batch ? chosen->batch : what->train->batch,
+                                   .inference = inference,
+                                   .aux = space->aux_head && what->train->aux_weight > 0,
+                                   .label_smoothing = what->train->label_smoothing};
+    ftso_network *network =
+        ftso_lower_network(&input->arena, &input->diag, space, what->genotype, &lowering);
+    if (network && !inference) ftso_lower_step(network, &what->train->optimizer, false);
+    return network;
+}
+
+static ftso_status make_step(const bench_options *chosen, ftso_input *input, const subject *what,
+                             ftso_compiler *compiler, const ftso_compiler_options *how,
+                             ftso_pool *pool, ftso_states *states, const char *label,
+                             bench_step *step)
+{
+    ftso_network *network =
+        what->search ? step_of_search(chosen, input, what->search, strcmp(label, "arch") == 0)
+                     : step_of_network(chosen, input, what, strcmp(label, "infer") == 0);
+    if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built");
     ftso_pipeline pipeline = chosen->road.device.pipeline;
     step->label = label;
     FTSO_TRY(ftso_pipeline_run(&pipeline, &input->arena, compiler, how, label, network->graph,
@@ -107,7 +187,7 @@ static ftso_status make_step(const bench_options *chosen, ftso_input *input,
     return ftso_runner_new(step->program, pool, states, &step->runner);
 }
 
-/* Small numbers in every input and state, so that no arithmetic meets infinities; label 0 everywhere. */
+/* Small numbers in every input and state, so that no arithmetic meets infinities; label 0 and variance 1 everywhere. */
 static ftso_status fill(const bench_step *step)
 {
     for (size_t i = 0; i < step->program->slot_count; i++) {
@@ -117,10 +197,11 @@ static ftso_status fill(const bench_step *step)
         for (int d = 0; d < slot->rank; d++) count *= (size_t)slot->dim[d];
         float *data = ftso_mem_alloc(count * sizeof(float));
         if (!data) return ftso_error(FTSO_ERROR_LIMIT, "no memory for %zu numbers", count);
-        bool label = slot->rank == 1 && slot->batched;
+        bool label = slot->rank == 1 && slot->batched, ones = strcmp(slot->name, "running") == 0;
         for (size_t k = 0; k < count; k++) {
             ftso_random r = ftso_random_at(1, FTSO_STREAM_WEIGHTS, i, k);
-            data[k] = label ? 0.0f : (float)(0.2 * ftso_random_uniform(r.word[0]) - 0.1);
+            float small = (float)(0.2 * ftso_random_uniform(r.word[0]) - 0.1);
+            data[k] = label ? 0.0f : ones ? 1.0f : small;
         }
         ftso_runner_write(step->runner, slot->name, data, step->program->planned_batch);
         ftso_mem_free(data);
@@ -165,6 +246,8 @@ static void print_step(bench_step *step, int repeat, ftso_ceilings ceilings, int
            step->program->launch_count, 1e-9 * flops, 1e-9 * flops / seconds,
            100 * flops / seconds / ceilings.flops_per_s,
            (double)ftso_program_bytes(step->program, threads) / (1 << 20));
+    printf("%-8s %8.1f images/s, batch %lld\n", "", (double)step->program->planned_batch / seconds,
+           (long long)step->program->planned_batch);
 }
 
 static void run(bench_step *steps, size_t count, int repeat)
@@ -179,10 +262,10 @@ static void run(bench_step *steps, size_t count, int repeat)
         }
 }
 
-static ftso_status bench(bench_options *chosen, ftso_input *input, const ftso_search *search)
+static ftso_status bench(bench_options *chosen, ftso_input *input, const subject *what)
 {
-    static const char *const labels[] = {"arch", "weights"};
-    bench_step *steps = FTSO_ARRAY(&input->arena, bench_step, FTSO_COUNT(labels));
+    const char *const *own = labels[chosen->network];
+    bench_step *steps = FTSO_ARRAY(&input->arena, bench_step, FTSO_COUNT(labels[0]));
     size_t count = 0;
     ftso_pool *pool = NULL;
     ftso_states *states = NULL;
@@ -194,28 +277,29 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const ftso_se
                                      chosen->road.cached ? ftso_cache_dir(&input->arena) : NULL};
     ftso_status status = ftso_device_target(&input->arena, device, &how.target);
     if (status.code == FTSO_OK) status = ftso_pool_new(device->threads, true, &pool);
-    if (status.code == FTSO_OK) status = ftso_states_new(&states);
+    /* the steps of a search work on the same states; a network's inference has fewer weights than its training */
+    if (status.code == FTSO_OK && what->search) status = ftso_states_new(&states);
     if (status.code == FTSO_OK) status = ftso_compiler_new(&how, &compiler);
-    for (size_t i = 0; i < FTSO_COUNT(labels) && status.code == FTSO_OK; i++) {
-        if (chosen->step && strcmp(chosen->step, labels[i]) != 0) continue;
+    for (size_t i = 0; i < FTSO_COUNT(labels[0]) && status.code == FTSO_OK; i++) {
+        if (chosen->step && strcmp(chosen->step, own[i]) != 0) continue;
         bench_step *step = &steps[count];
-        status = make_step(chosen, input, search, compiler, &how, pool, states, labels[i], step);
+        status = make_step(chosen, input, what, compiler, &how, pool, states, own[i], step);
         if (step->runner) count++;
         if (step->runner && status.code == FTSO_OK) status = fill(step);
     }
     if (status.code != FTSO_OK || count == 0) goto out;
 
     ftso_ceilings ceilings = ftso_ceilings_measure(pool, &how.target);
-    printf("%s, %d threads, %s: ceilings %.0f GFLOP/s, %.1f GB/s from memory\n", search->name,
-           ftso_pool_threads(pool), how.target.cpu, 1e-9 * ceilings.flops_per_s,
-           1e-9 * ceilings.bytes_per_s);
+    printf("%s, %d threads, %s: ceilings %.0f GFLOP/s, %.1f GB/s from memory\n",
+           what->search ? what->search->name : what->genotype->name, ftso_pool_threads(pool),
+           how.target.cpu, 1e-9 * ceilings.flops_per_s, 1e-9 * ceilings.bytes_per_s);
     run(steps, count, chosen->repeat);
     double whole[MAX_REPEAT] = {0};
     for (int i = 0; i < chosen->repeat; i++)
         for (size_t s = 0; s < count; s++) whole[i] += steps[s].total[i];
     for (size_t s = 0; s < count; s++)
         print_step(&steps[s], chosen->repeat, ceilings, ftso_pool_threads(pool));
-    if (count > 1)
+    if (count > 1 && what->search)
         printf("iteration %7.1f ms (median of %d), batch %lld\n",
                1e3 * median(whole, chosen->repeat), chosen->repeat,
                (long long)steps[0].program->planned_batch);
@@ -242,10 +326,12 @@ int ftso_verb_bench(int argc, char **argv)
         goto out;
     ftso_input_dump(&input, chosen.road.device.pipeline.dump);
     if (ftso_stage_is_early(chosen.road.device.pipeline.stop_after)) goto out;
-    const ftso_search *search;
-    code = ftso_report(ftso_pick_search(input.unit, chosen.name, &search));
+    subject what = {0};
+    code = ftso_report(chosen.network ? ftso_pick_genotype(input.unit, chosen.name, &what.genotype)
+                                      : ftso_pick_search(input.unit, chosen.name, &what.search));
     if (code != FTSO_OK) goto out;
-    code = ftso_report(bench(&chosen, &input, search));
+    if (what.genotype) what.train = recipe_for(input.unit, what.genotype);
+    code = ftso_report(bench(&chosen, &input, &what));
     if (input.diag.error_count) ftso_input_print(&input);
 out:
     ftso_input_deinit(&input);

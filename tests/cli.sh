@@ -95,6 +95,17 @@ verbs() {
   code 2 "$ftso" show x --format=png
   code 2 "$ftso" count --kernel=0 a.ftso
   code 2 "$ftso" doctor now
+  # bench: both kinds of subject, each with its own steps
+  nb201=$root/examples/nasbench201.ftso
+  code 0 "$ftso" bench "$nb201" NB201_ALL_SKIP --network --batch=2 --repeat=1 --regions
+  says out 'train step, region by region'
+  says out 'infer step, region by region'
+  says out 'images/s, batch 2'
+  code 2 "$ftso" bench "$nb201" NB201_ALL_SKIP --network --step=arch
+  code 2 "$ftso" bench "$toy" --step=infer
+  code 2 "$ftso" bench "$nb201" NB201_ALL_SKIP --network --batch=0
+  code 2 "$ftso" bench "$nb201" NB201_ALL_SKI --network
+  says err "did you mean 'NB201_ALL_SKIP'"
   code 0 "$ftso" doctor
   says out 'processor'
   code 0 "$ftso" explain
