@@ -160,6 +160,55 @@ void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds);
 /* For tests: fills all memory that a right program does not read before writing it with NaN. Call before inputs are written. */
 void ftso_runner_poison(ftso_runner *runner);
 
+/* ---------------------------------------------------------------- devices */
+
+/* A step on a device: a graph made runnable. */
+typedef struct ftso_step ftso_step;
+struct ftso_graph; /* ir/: runtime hands it through and never looks inside */
+
+/*
+ * The small interface to whatever runs graphs. `load` compiles (NULL in a program that carries its code); steps of one
+ * device share states by name ("weights", "arch", moments) through `write_state` / `read_state`. A state is zero until
+ * written. The graph stays alive until `unload`. Numbers are float32 in canonical order; what is not batched ignores
+ * `batch`.
+ */
+typedef struct ftso_device {
+    void *self;
+    const char *name; /* "cpu", "reference" */
+    ftso_status (*load)(void *self, const char *label, const struct ftso_graph *graph,
+                        ftso_step **out_step);
+    ftso_status (*bind)(void *self, ftso_step *step, const char *input, const float *data,
+                        int64_t batch);
+    ftso_status (*run)(void *self, ftso_step *step, int64_t batch);
+    ftso_status (*read)(void *self, ftso_step *step, const char *output, float *data,
+                        int64_t count);
+    ftso_status (*write_state)(void *self, const char *state, const float *data, int64_t count);
+    ftso_status (*read_state)(void *self, const char *state, float *data, int64_t count);
+    ftso_pool *(*pool)(void *self);
+    int64_t (*bytes)(
+        void *self); /* memory that the loaded steps take; or NULL where it is not known */
+    void (*unload)(void *self, ftso_step *step);
+    void (*close)(void *self); /* whoever opened the device calls it */
+} ftso_device;
+
+/*
+ * Programs as the steps of a device: they share their states and one block of working memory, which is taken when the
+ * first step is used, when the largest is known. A device's `self` begins with this record; `ftso_programs_serve` fills in
+ * all of its functions but load and close.
+ */
+typedef struct ftso_programs {
+    ftso_pool *pool;
+    ftso_states *states;
+    ftso_step *steps;
+} ftso_programs;
+/* `threads` as ftso_pool_new. `deinit` in any case. */
+ftso_status FTSO_MUST_USE ftso_programs_init(ftso_programs *programs, int threads);
+void ftso_programs_deinit(ftso_programs *programs);
+/* The program lives in `arena`, which is the step's from here on unless this fails. */
+ftso_status FTSO_MUST_USE ftso_programs_add(ftso_programs *programs, const ftso_arena *arena,
+                                            const ftso_program *program, ftso_step **out_step);
+void ftso_programs_serve(ftso_device *device);
+
 /* ---------------------------------------------------------------- random numbers: Random123's Philox4x32-10 */
 
 /* Four words of stream `stream` at (step, index): a pure function of its arguments, so threads do not matter. */

@@ -2,7 +2,7 @@
  * search: from a space to found cells.
  *
  * In: a Search record, images, a device. Out: cells per seed with betas and losses, and the report on them.
- * Must hold: a method is one file and one row; a device is reached only through ftso_device (a test hands in a fake);
+ * Must hold: a method is one file and one row; a device is reached only through ftso_device of runtime/ (a test hands in a fake);
  * what an edge is worth, which ties break how, follows docs/search.md. Start reading at ftso_search_run.
  */
 #ifndef FTSO_SEARCH_H
@@ -11,31 +11,6 @@
 #include "base/base.h"
 #include "ir/ir.h"
 #include "runtime/runtime.h"
-
-/* A loaded step: a graph made runnable. Opaque to search. */
-typedef struct ftso_step ftso_step;
-
-/*
- * The small interface to whatever runs graphs. `load` compiles; steps loaded with one device share states by name
- * ("weights", "arch", moments) through `write_state` / `read_state`. A state is zero until written. The graph stays alive
- * until `unload`. Numbers are float32 in canonical order; what is not batched ignores `batch`.
- */
-typedef struct ftso_device {
-    void *self;
-    const char *name; /* "cpu", "reference" */
-    ftso_status (*load)(void *self, const char *label, const ftso_graph *graph,
-                        ftso_step **out_step);
-    ftso_status (*bind)(void *self, ftso_step *step, const char *input, const float *data,
-                        int64_t batch);
-    ftso_status (*run)(void *self, ftso_step *step, int64_t batch);
-    ftso_status (*read)(void *self, ftso_step *step, const char *output, float *data,
-                        int64_t count);
-    ftso_status (*write_state)(void *self, const char *state, const float *data, int64_t count);
-    ftso_status (*read_state)(void *self, const char *state, float *data, int64_t count);
-    ftso_pool *(*pool)(void *self);
-    void (*unload)(void *self, ftso_step *step);
-    void (*close)(void *self); /* whoever opened the device calls it; search does not */
-} ftso_device;
 
 /* One seed's outcome. `beta` is the content of `arch` as it is trained (not softmaxed), in the order of the network's arch slices. */
 typedef struct ftso_found {
