@@ -215,9 +215,38 @@ void ftso_diag_print(const ftso_diag *diag, ftso_text *out, bool color);
 /* Reads the whole file into the arena, NUL added. Refuses directories, devices and more than `limit_bytes`. */
 ftso_status FTSO_MUST_USE ftso_file_read(ftso_arena *arena, const char *path, size_t limit_bytes,
                                          char **out_bytes, size_t *out_length);
+/* A file read from front to back. The path must live as long. */
+typedef struct ftso_file {
+    const char *path;
+    int fd;
+    size_t length;
+} ftso_file;
+/* Refuses folders, devices and pipes. After a failure there is nothing to close. */
+ftso_status FTSO_MUST_USE ftso_file_open(ftso_file *file, const char *path);
+/* The next `count` bytes; *out_got is less at the end of the file only. */
+ftso_status FTSO_MUST_USE ftso_file_take(ftso_file *file, void *out, size_t count, size_t *out_got);
+void ftso_file_close(ftso_file *file);
+
 /* Writes to a temporary name beside `path`, syncs, renames: after a crash the old or the new content is there, never a mix. */
 ftso_status FTSO_MUST_USE ftso_file_write_atomic(const char *path, const void *bytes,
                                                  size_t length);
+/* The same with content that lies in pieces. */
+typedef struct ftso_piece {
+    const void *bytes;
+    size_t length;
+} ftso_piece;
+ftso_status FTSO_MUST_USE ftso_file_write_pieces(const char *path, const ftso_piece *pieces,
+                                                 size_t count);
+/*
+ * For tests: `before` is called ahead of each system call by which the calling thread changes files ("open", "write",
+ * "sync", "close", "rename", "mkdir"). It returns 0 to let it happen or the errno to fail it with, may lower *count of
+ * a write (a short one), or end the process. NULL switches it off.
+ */
+typedef struct ftso_file_fault {
+    int (*before)(void *user, const char *call, const char *path, size_t *count);
+    void *user;
+} ftso_file_fault;
+void ftso_file_fault_override(const ftso_file_fault *fault);
 /* Creates the folder and its missing parents. */
 ftso_status FTSO_MUST_USE ftso_dir_create(const char *path);
 bool ftso_file_exists(const char *path);

@@ -18,65 +18,125 @@ static ftso_status system_error(const char *what, const char *path)
     return ftso_error(code, "cannot %s '%s': %s", what, path, strerror(reason));
 }
 
-/* Reads up to `size` bytes; the number read, or -1. */
-static ssize_t read_all(int fd, char *bytes, size_t size)
+/* ---------------------------------------------------------------- reading */
+
+ftso_status ftso_file_open(ftso_file *file, const char *path)
 {
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = read(fd, bytes + got, size - got);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        if (n == 0) break;
-        got += (size_t)n;
+    struct stat info;
+    *file = (ftso_file){.path = path};
+    /* Not blocking, so that a named pipe is refused and not waited for. */
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file->fd < 0) return system_error("open", path);
+    ftso_status status = FTSO_STATUS_OK;
+    if (fstat(file->fd, &info) < 0)
+        status = system_error("look at", path);
+    else if (!S_ISREG(info.st_mode))
+        status = ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not a file", path,
+                            S_ISDIR(info.st_mode) ? "a folder" : "a device");
+    if (status.code != FTSO_OK) {
+        ftso_file_close(file);
+        return status;
     }
-    return (ssize_t)got;
+    file->length = (size_t)info.st_size;
+    return status;
+}
+
+ftso_status ftso_file_take(ftso_file *file, void *out, size_t count, size_t *out_got)
+{
+    *out_got = 0;
+    while (*out_got < count) {
+        ssize_t got = read(file->fd, (char *)out + *out_got, count - *out_got);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return system_error("read", file->path);
+        if (got == 0) break;
+        *out_got += (size_t)got;
+    }
+    return FTSO_STATUS_OK;
+}
+
+void ftso_file_close(ftso_file *file)
+{
+    if (file->fd >= 0) close(file->fd);
+    file->fd = -1;
 }
 
 ftso_status ftso_file_read(ftso_arena *arena, const char *path, size_t limit_bytes,
                            char **out_bytes, size_t *out_length)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return system_error("open", path);
-    ftso_status status = FTSO_STATUS_OK;
-    struct stat info;
-    if (fstat(fd, &info) < 0) {
-        status = system_error("look at", path);
-        goto out;
+    ftso_file file;
+    FTSO_TRY(ftso_file_open(&file, path));
+    if (file.length > limit_bytes) {
+        ftso_file_close(&file);
+        return ftso_error(FTSO_ERROR_LIMIT, "'%s' has %zu bytes; at most %zu are read", path,
+                          file.length, limit_bytes);
     }
-    if (!S_ISREG(info.st_mode)) {
-        status = ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not a file", path,
-                            S_ISDIR(info.st_mode) ? "a folder" : "a device");
-        goto out;
-    }
-    if ((uint64_t)info.st_size > limit_bytes) {
-        status = ftso_error(FTSO_ERROR_LIMIT, "'%s' has %lld bytes; at most %zu are read", path,
-                            (long long)info.st_size, limit_bytes);
-        goto out;
-    }
-    char *bytes = ftso_arena_array(arena, (size_t)info.st_size + 1, 1);
-    ssize_t got = read_all(fd, bytes, (size_t)info.st_size);
-    if (got < 0) {
-        status = system_error("read", path);
-        goto out;
-    }
-    bytes[got] = '\0';
+    char *bytes = ftso_arena_array(arena, file.length + 1, 1);
+    ftso_status status = ftso_file_take(&file, bytes, file.length, out_length);
+    ftso_file_close(&file);
+    if (status.code != FTSO_OK) return status;
+    bytes[*out_length] = '\0';
     *out_bytes = bytes;
-    *out_length = (size_t)got;
-out:
-    close(fd);
     return status;
 }
 
-static ftso_status write_and_sync(int fd, const char *path, const char *bytes, size_t length)
+/* ---------------------------------------------------------------- writing */
+
+static _Thread_local const ftso_file_fault *fault;
+
+void ftso_file_fault_override(const ftso_file_fault *replacement)
 {
-    size_t put = 0;
-    while (put < length) {
-        ssize_t n = write(fd, bytes + put, length - put);
+    fault = replacement;
+}
+
+/* False, with errno set, where a test wants this call to fail. */
+static bool allowed(const char *call, const char *path, size_t *count)
+{
+    int reason = fault ? fault->before(fault->user, call, path, count) : 0;
+    if (reason) errno = reason;
+    return !reason;
+}
+
+/* A file being written; small pieces are gathered. */
+typedef struct writing {
+    const char *path;
+    int fd;
+    size_t gathered;
+    char buffer[1 << 16];
+} writing;
+
+static ftso_status write_bytes(const writing *w, const char *bytes, size_t length)
+{
+    for (size_t put = 0; put < length;) {
+        size_t count = length - put;
+        ssize_t n = allowed("write", w->path, &count) ? write(w->fd, bytes + put, count) : -1;
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return system_error("write", path);
+        if (n < 0) return system_error("write", w->path);
         put += (size_t)n;
     }
-    if (fsync(fd) < 0) return system_error("sync", path);
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status flush(writing *w)
+{
+    size_t length = w->gathered;
+    w->gathered = 0;
+    return write_bytes(w, w->buffer, length);
+}
+
+static ftso_status write_and_sync(writing *w, const ftso_piece *pieces, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].length == 0) continue;
+        if (pieces[i].length > sizeof(w->buffer) - w->gathered) FTSO_TRY(flush(w));
+        if (pieces[i].length > sizeof(w->buffer)) {
+            FTSO_TRY(write_bytes(w, pieces[i].bytes, pieces[i].length));
+        } else {
+            memcpy(w->buffer + w->gathered, pieces[i].bytes, pieces[i].length);
+            w->gathered += pieces[i].length;
+        }
+    }
+    FTSO_TRY(flush(w));
+    if (!allowed("sync", w->path, NULL) || fsync(w->fd) < 0) return system_error("sync", w->path);
     return FTSO_STATUS_OK;
 }
 
@@ -95,18 +155,22 @@ static void sync_folder(const char *path)
     close(fd);
 }
 
-ftso_status ftso_file_write_atomic(const char *path, const void *bytes, size_t length)
+ftso_status ftso_file_write_pieces(const char *path, const ftso_piece *pieces, size_t count)
 {
     char temporary[PATH_MAX];
     int used = snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid());
     if (used < 0 || (size_t)used >= sizeof(temporary))
         return ftso_error(FTSO_ERROR_LIMIT, "the path '%.100s…' is longer than %d bytes", path,
                           PATH_MAX);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return system_error("write", temporary);
-    ftso_status status = write_and_sync(fd, temporary, bytes, length);
-    if (close(fd) < 0 && status.code == FTSO_OK) status = system_error("close", temporary);
-    if (status.code == FTSO_OK && rename(temporary, path) < 0)
+    writing w = {.path = temporary, .fd = -1};
+    if (allowed("open", temporary, NULL))
+        w.fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (w.fd < 0) return system_error("write", temporary);
+    ftso_status status = write_and_sync(&w, pieces, count);
+    bool closes = allowed("close", temporary, NULL);
+    if ((close(w.fd) < 0 || !closes) && status.code == FTSO_OK)
+        status = system_error("close", temporary);
+    if (status.code == FTSO_OK && (!allowed("rename", path, NULL) || rename(temporary, path) < 0))
         status = system_error("rename to", path);
     if (status.code != FTSO_OK) {
         unlink(temporary);
@@ -114,6 +178,11 @@ ftso_status ftso_file_write_atomic(const char *path, const void *bytes, size_t l
     }
     sync_folder(path);
     return status;
+}
+
+ftso_status ftso_file_write_atomic(const char *path, const void *bytes, size_t length)
+{
+    return ftso_file_write_pieces(path, &(ftso_piece){bytes, length}, 1);
 }
 
 ftso_status ftso_dir_create(const char *path)
@@ -128,7 +197,7 @@ ftso_status ftso_dir_create(const char *path)
         if (partial[i] != '/' && partial[i] != '\0') continue;
         char kept = partial[i];
         partial[i] = '\0';
-        if (mkdir(partial, 0777) < 0 && errno != EEXIST)
+        if ((!allowed("mkdir", partial, NULL) || mkdir(partial, 0777) < 0) && errno != EEXIST)
             return system_error("make the folder", partial);
         partial[i] = kept;
     }

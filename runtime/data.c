@@ -6,12 +6,8 @@
  */
 #include "runtime_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const ftso_reader readers[] = {
     {"cifar10", "folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin",
@@ -75,96 +71,20 @@ ftso_status ftso_images_allocate(ftso_images *images, const char *path)
     return FTSO_STATUS_OK;
 }
 
-/* ---------------------------------------------------------------- what a file looks like */
-
-static bool starts(const uint8_t *bytes, size_t length, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    if (length < n) return false;
-    for (size_t i = 0; i < n; i++) {
-        int c = bytes[i];
-        if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
-        if (c != (unsigned char)prefix[i]) return false;
-    }
-    return true;
-}
-
-static bool contains(const uint8_t *bytes, size_t length, const char *needle)
-{
-    for (size_t i = 0; i < length; i++)
-        if (starts(bytes + i, length - i, needle)) return true;
-    return false;
-}
-
-static bool is_page(const uint8_t *bytes, size_t length)
-{
-    size_t i = starts(bytes, length, "\xef\xbb\xbf") ? 3 : 0;
-    while (i < length && (bytes[i] == ' ' || (bytes[i] >= '\t' && bytes[i] <= '\r'))) i++;
-    const uint8_t *text = bytes + i;
-    length -= i;
-    return starts(text, length, "<!doctype") || starts(text, length, "<html") ||
-           starts(text, length, "<head") || starts(text, length, "<?xml") ||
-           starts(text, length, "<!--");
-}
-
-/* Only forms that no record of pixels can be mistaken for: CIFAR records may begin with any byte below 100. */
-const char *ftso_sniff(const uint8_t *bytes, size_t length)
-{
-    if (length > 512) length = 512;
-    if (starts(bytes, length, "version https://git-lfs")) return "a Git LFS pointer";
-    if (is_page(bytes, length)) return "an HTML page";
-    if (length < 512 && contains(bytes, length, "/annex/objects/")) return "a git-annex pointer";
-    if (starts(bytes, length, "\x1f\x8b")) return "a gzip file";
-    if (starts(bytes, length, "pk\x03\x04")) return "a zip archive";
-    if (starts(bytes, length,
-               "\xfd"
-               "7zxz"))
-        return "an xz file";
-    if (length > 262 && memcmp(bytes + 257, "ustar", 5) == 0) return "a tar archive";
-    if (length > 2 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5) return "a Python pickle";
-    return NULL;
-}
-
 /* ---------------------------------------------------------------- reading a file */
 
 enum { BUFFER_BYTES = 1 << 20 };
 
-static ftso_status system_error(const char *what, const char *path)
-{
-    return ftso_error(FTSO_ERROR_DATA, "cannot %s '%s': %s", what, path, strerror(errno));
-}
-
-/* Reads up to `count` bytes; fewer at the end of the file only. */
-static ftso_status read_some(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
-{
-    *out_got = 0;
-    while (*out_got < count) {
-        ssize_t got = read(file->fd, out + *out_got, count - *out_got);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return system_error("read", file->path);
-        if (got == 0) break;
-        *out_got += (size_t)got;
-    }
-    return FTSO_STATUS_OK;
-}
-
 static ftso_status refill(ftso_data_file *file)
 {
     file->at = 0;
-    return read_some(file, file->buffer, BUFFER_BYTES, &file->filled);
+    return ftso_file_take(&file->file, file->buffer, BUFFER_BYTES, &file->filled);
 }
 
 static ftso_status open_regular(ftso_data_file *file)
 {
-    struct stat info;
-    /* Not blocking, so that a named pipe is refused and not waited for. */
-    file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0) return system_error("open", file->path);
-    if (fstat(file->fd, &info) < 0) return system_error("look at", file->path);
-    if (!S_ISREG(info.st_mode))
-        return ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not a file", file->path,
-                          S_ISDIR(info.st_mode) ? "a folder" : "a device");
-    file->length = (size_t)info.st_size;
+    FTSO_TRY(ftso_file_open(&file->file, file->path));
+    file->length = file->file.length;
     if (file->length == 0) return ftso_error(FTSO_ERROR_DATA, "'%s' is empty", file->path);
     file->buffer = ftso_mem_alloc(BUFFER_BYTES);
     if (!file->buffer) return ftso_error(FTSO_ERROR_LIMIT, "no memory to read '%s'", file->path);
@@ -188,6 +108,7 @@ ftso_status ftso_data_open(ftso_data_file *file, const char *path)
 {
     memset(file, 0, sizeof(*file));
     file->path = path;
+    file->file.fd = -1;
     ftso_status status = open_regular(file);
     if (status.code == FTSO_OK) status = look(file);
     if (status.code != FTSO_OK) ftso_data_close(file);
@@ -203,7 +124,7 @@ static ftso_status take_plain(ftso_data_file *file, uint8_t *out, size_t count, 
     if (*out_got == count) return FTSO_STATUS_OK;
     size_t more;
     if (count - *out_got >= BUFFER_BYTES) {
-        FTSO_TRY(read_some(file, out + *out_got, count - *out_got, &more));
+        FTSO_TRY(ftso_file_take(&file->file, out + *out_got, count - *out_got, &more));
     } else {
         FTSO_TRY(refill(file));
         more = count - *out_got < file->filled ? count - *out_got : file->filled;
@@ -273,7 +194,7 @@ void ftso_data_close(ftso_data_file *file)
 {
     if (file->gzip) inflateEnd(&file->stream);
     ftso_mem_free(file->buffer);
-    if (file->fd >= 0) close(file->fd);
+    ftso_file_close(&file->file);
     memset(file, 0, sizeof(*file));
-    file->fd = -1;
+    file->file.fd = -1;
 }

@@ -26,7 +26,7 @@ ftso_work *ftso_states_work(ftso_states *states);
 /* A file's content, read from front to back; gzip is undone on the way. */
 typedef struct ftso_data_file {
     const char *path;
-    int fd;
+    ftso_file file;
     size_t length; /* of the file as it is, packed or not */
     uint8_t *buffer;
     size_t filled, at; /* bytes in the buffer; of these, bytes taken */
