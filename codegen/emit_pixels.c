@@ -281,9 +281,15 @@ static LLVMValueRef operand(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
     FTSO_ASSERT(address);
     if (node->shape.rank == 0)
         return ftso_emit_splat(e, ftso_emit_from_reads(e, ftso_emit_load(e, address)));
-    if (node->shape.batched)
+    if (node->shape.batched) {
+        LLVMValueRef at = pixel->image;
+        if (ftso_node_is(node, "column")) {
+            ftso_shape whole = ftso_graph_shape(e->schedule->graph, node->inputs[0]);
+            at = ftso_emit_mul(e, at, ftso_emit_round(e, whole.dim[1]));
+        }
         return ftso_emit_splat(
-            e, ftso_emit_from_reads(e, ftso_emit_load(e, ftso_emit_at(e, address, pixel->image))));
+            e, ftso_emit_from_reads(e, ftso_emit_load(e, ftso_emit_at(e, address, at))));
+    }
     return ftso_emit_from_reads(
         e, ftso_emit_load_vector(e, ftso_emit_at(e, address, with_channel(e, pixel, first))));
 }

@@ -180,7 +180,7 @@ typedef enum ftso_op_class {
     FTSO_CLASS_REDUCTION,
     /* whole image -> one pixel or back, per image (global pool, its gradient, loss) */
     FTSO_CLASS_IMAGE,
-    /* the same numbers under another shape or place: view, pack */
+    /* the same numbers under another shape or place: view, pack, column */
     FTSO_CLASS_ALIAS
 } ftso_op_class;
 

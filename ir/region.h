@@ -81,7 +81,8 @@ uint32_t ftso_node_needs(const ftso_node *node);
  *   An image operator that ends in one pixel per image (global pool, loss and its gradient) has no epilogue.
  * - Vectors and scalars that an image region uses are literals (`constant` in `nodes`) or in `reads`; weights are in
  *   `reads`. A constant image is a literal too.
- *   The one batched vector is the mask of `sample_mul`.
+ *   The one batched vector is the mask of `sample_mul`; where it is a `column` its numbers lie as far apart as the images of
+ *   the column's operand, an input.
  * - Several cores: only `conv` over the same operand with the same window (kernel, stride, dilation, padding); their
  *   weights differ, and so may their numbers of output channels. Cores come first to last in `cores`.
  * - A region that makes images makes all of them on one map [H, W]. Reductions run over that map: `channel_sum` and

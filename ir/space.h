@@ -292,8 +292,11 @@ typedef struct ftso_train {
     const char *name;
     ftso_span span;
     const ftso_space *space;
+    ftso_arg *parameters; /* overrides of the space's constants */
+    size_t parameter_count;
     const ftso_genotype *cell; /* or NULL: from the command line */
     const ftso_dataset *dataset;
+    int64_t layers, channels; /* of the trained network; 0: the space's */
     int64_t epochs, batch;
     double drop_path, aux_weight, label_smoothing;
     ftso_optimizer optimizer;
@@ -379,13 +382,19 @@ typedef struct ftso_network {
     ftso_weight *weight_table;
     size_t weight_count, weight_capacity;
     int64_t weight_total, arch_total;
-    /* Statistics of batch norm, in the inference form only: a flat state "running" of views (fan_in 0), else FTSO_NO_VALUE. */
+    /*
+     * Running statistics of batch norm (options `inference` or `running`): a flat state "running", fan_in 0, `fill` its start;
+     * FTSO_NO_VALUE where there are none. With `running` it is an output too: every run moves it by a tenth.
+     */
     ftso_value running;
     ftso_weight *running_table;
     size_t running_count, running_capacity;
     int64_t running_total;
     ftso_arch_slice *arch_slices; /* one per searched cell of the space, in its order */
     size_t arch_slice_count;
+    ftso_value
+        drop_path; /* input "drop_path" [N, drop_count, 1, 1], or FTSO_NO_VALUE: nothing can be dropped */
+    int64_t drop_count; /* edges that can be dropped */
 } ftso_network;
 
 typedef struct ftso_lower_options {
@@ -398,7 +407,12 @@ typedef struct ftso_lower_options {
     ftso_normalize normalize;
     bool edge_weights; /* betas exist (FTSO, PC-DARTS); false: plain sums (DARTS) */
     bool inference;    /* batch norm uses running statistics; no loss */
-    bool aux;          /* with the auxiliary head */
+    bool running;      /* training form: keeps running statistics */
+    bool
+        drop_path; /* a found network: each edge's result times its image's number in the input "drop_path" */
+    bool
+        aux; /* with the auxiliary head; in the inference form its tensors alone, so that tables agree */
+    double aux_weight; /* of its loss; 0: the space's */
     double label_smoothing;
     const ftso_genotype *prune; /* a super-net on these edges only, or NULL */
 } ftso_lower_options;
@@ -408,6 +422,13 @@ ftso_network *ftso_lower_supernet(ftso_arena *arena, ftso_diag *diag, const ftso
                                   const ftso_lower_options *options);
 ftso_network *ftso_lower_network(ftso_arena *arena, ftso_diag *diag, const ftso_space *space,
                                  const ftso_genotype *genotype, const ftso_lower_options *options);
+
+/*
+ * How `train` wants a found network lowered: its batch, size, data set's images, parameters of the space. For training:
+ * with running statistics, its drop path, auxiliary head and label smoothing (then ftso_lower_step with train->optimizer);
+ * with `inference`: the form that is judged and shipped. Both have the same tables of weights and of running statistics.
+ */
+ftso_lower_options ftso_train_lower_options(const ftso_train *train, bool inference);
 
 /*
  * Appends one optimiser step to a network's graph: the gradient of the loss with respect to `weights` (or `arch`), clipping,

@@ -18,14 +18,20 @@ static const ftso_opset *find_opset(const ftso_unit *unit, const char *name)
     return NULL;
 }
 
+static const ftso_unit *read_unit(ftso_arena *arena, ftso_diag *diag, const char *path)
+{
+    ftso_ast *ast;
+    ftso_diag_init(diag, arena);
+    test_ok(ftso_parse_file(arena, diag, path, &ast));
+    const ftso_unit *unit = ftso_check(arena, diag, ast);
+    assert_non_null(unit);
+    return unit;
+}
+
 ftso_graph *nets_darts(ftso_arena *arena, const nets_options *options)
 {
     ftso_diag diag;
-    ftso_ast *ast;
-    ftso_diag_init(&diag, arena);
-    test_ok(ftso_parse_file(arena, &diag, FTSO_SOURCE_DIR "/examples/darts.ftso", &ast));
-    ftso_unit *unit = ftso_check(arena, &diag, ast);
-    assert_non_null(unit);
+    const ftso_unit *unit = read_unit(arena, &diag, FTSO_SOURCE_DIR "/examples/darts.ftso");
     ftso_arith *k = FTSO_NEW(arena, ftso_arith);
     *k = (ftso_arith){
         .kind = FTSO_ARITH_NUMBER, .num = options->k, .den = 1, .value = (double)options->k};
@@ -51,16 +57,46 @@ ftso_graph *nets_darts(ftso_arena *arena, const nets_options *options)
     return network->graph;
 }
 
+ftso_graph *nets_found(ftso_arena *arena, const char *cell, bool inference)
+{
+    ftso_diag diag;
+    const ftso_unit *unit = read_unit(arena, &diag, FTSO_SOURCE_DIR "/examples/published.ftso");
+    ftso_dataset images = {.channels = 3, .side = 32, .classes = 4};
+    ftso_train recipe = {
+        .dataset = &images,
+        .layers = 3,
+        .channels = 4,
+        .batch = 3,
+        .drop_path = 0.3,
+        .aux_weight = 0.5,
+        .label_smoothing = 0.1,
+        .optimizer = {
+            .kind = FTSO_SGD, .momentum = 0.9, .weight_decay = 3e-4, .clip = 5, .nesterov = true}};
+    ftso_lower_options lower = ftso_train_lower_options(&recipe, inference);
+    for (size_t i = 0; i < unit->genotype_count; i++) {
+        if (strcmp(unit->genotypes[i]->name, cell) != 0) continue;
+        ftso_network *network =
+            ftso_lower_network(arena, &diag, unit->genotypes[i]->space, unit->genotypes[i], &lower);
+        assert_non_null(network);
+        if (inference) return network->graph;
+        ftso_value gradient = ftso_lower_step(network, &recipe.optimizer, false);
+        ftso_graph_output(network->graph, "gradient", gradient, FTSO_NO_VALUE);
+        return network->graph;
+    }
+    fail_msg("no genotype %s", cell);
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- random graphs */
 
-enum { POOL = 64, WIDTH = 8, RANDOM_STEPS = 28 };
+enum { POOL = 64, WIDTH = 8, RANDOM_STEPS = 28, MASKS = 11 };
 
 typedef struct growing {
     ftso_graph *graph;
     test_random *random;
     ftso_value images[POOL]; /* candidates for operands */
     size_t image_count;
-    ftso_value weights, arch, mask;
+    ftso_value weights, arch, masks;
     int64_t weight_used, side;
 } growing;
 
@@ -206,8 +242,11 @@ static ftso_value grow(growing *g)
         return normalise(g, x);
     case 17:
         return depthwise(g, x);
-    case 18:
-        return ftso_graph_binary(graph, "sample_mul", x, g->mask);
+    case 18: {
+        ftso_attr_value index = FTSO_I(test_below(g->random, MASKS));
+        ftso_value mask = ftso_graph_add(graph, "column", &g->masks, 1, &index, 1);
+        return ftso_graph_binary(graph, "sample_mul", x, mask);
+    }
     default: {
         if (channels < 4) return x;
         int64_t begin = test_below(g->random, channels / 2);
@@ -225,7 +264,7 @@ ftso_graph *nets_random(ftso_arena *arena, test_random *random)
     ftso_value image = ftso_graph_input(graph, "image", ftso_shape_image(3, WIDTH, g.side, g.side));
     ftso_value label =
         ftso_graph_input(graph, "label", (ftso_shape){.rank = 1, .batched = true, .dim = {3}});
-    g.mask = ftso_graph_input(graph, "mask", ftso_graph_shape(graph, label));
+    g.masks = ftso_graph_input(graph, "masks", ftso_shape_image(3, MASKS, 1, 1));
     g.weights = ftso_graph_state(graph, "weights", ftso_shape_vector(2400));
     ftso_value raw = ftso_graph_state(graph, "arch", ftso_shape_vector(5));
     g.arch = ftso_graph_unary(graph, "softmax", raw);
@@ -270,8 +309,8 @@ nets_leaf *nets_leaves(ftso_arena *arena, const ftso_graph *graph, int64_t batch
         leaf.data = FTSO_ARRAY(arena, double, leaf.count);
         test_random random = {ftso_hash(seed, leaf.name, strlen(leaf.name))};
         bool labels = strcmp(leaf.name, "label") == 0;
-        bool positive =
-            strstr(leaf.name, ".v") || strstr(leaf.name, ".adam") || strstr(leaf.name, ".lr");
+        bool positive = strstr(leaf.name, ".v") || strstr(leaf.name, ".adam") ||
+                        strstr(leaf.name, ".lr") || strcmp(leaf.name, "running") == 0;
         for (size_t i = 0; i < leaf.count; i++)
             leaf.data[i] = labels     ? (double)test_below(&random, 4)
                            : positive ? 0.1 + test_uniform(&random)

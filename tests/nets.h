@@ -16,6 +16,11 @@ typedef struct nets_options {
 
 /* The DARTS super-net with outputs "loss", "logits", and "gradient" beside those of the step. */
 ftso_graph *nets_darts(ftso_arena *arena, const nets_options *options);
+/*
+ * A published cell as a network of three cells, side 32: a training step with drop path, auxiliary head, label smoothing and
+ * running statistics, outputs as nets_darts; or its inference form.
+ */
+ftso_graph *nets_found(ftso_arena *arena, const char *cell, bool inference);
 /* A random graph of images with batch norm, shuffles, slices, scalar weights; outputs of values and gradients. */
 ftso_graph *nets_random(ftso_arena *arena, test_random *random);
 

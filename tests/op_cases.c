@@ -211,6 +211,13 @@ static void sample_mul(test_op_case *c, test_random *random)
     operand(c, (ftso_shape){.rank = 1, .batched = true, .dim = {c->planned}}, TEST_NORMAL, false);
 }
 
+static void column(test_op_case *c, test_random *random)
+{
+    int64_t width = between(random, 1, 20);
+    operand(c, ftso_shape_image(c->planned, width, 1, 1), TEST_NORMAL, false);
+    set(c, "index", test_below(random, width));
+}
+
 static void view(test_op_case *c, test_random *random)
 {
     operand(c, unbatched(c, random), TEST_NORMAL, true);
@@ -381,6 +388,7 @@ static const generator generators[] = {
     {"constant", leaf},
     {"mean_scale", leaf},
     {"view", view},
+    {"column", column},
     {"pack", pack},
     {"add", many},
     {"sub", two},

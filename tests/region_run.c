@@ -92,13 +92,27 @@ static void run_node(region_run *run, const ftso_region *region, ftso_value valu
         memcpy(place_of(run, value), out.data, count * sizeof *out.data);
 }
 
+/* The numbers of a read value: its own memory, or gathered where they lie apart. */
+static double *numbers_of(const region_run *run, ftso_value value, int64_t batch,
+                          ftso_arena *scratch)
+{
+    const ftso_graph *graph = run->schedule->graph;
+    const ftso_node *node = &graph->nodes[value];
+    double *from = place_of(run, value);
+    if (!ftso_node_is(node, "column")) return from;
+    double *numbers = FTSO_ARRAY(scratch, double, (size_t)batch);
+    int64_t apart = ftso_graph_shape(graph, node->inputs[0]).dim[1];
+    for (int64_t n = 0; n < batch; n++) numbers[n] = from[n * apart];
+    return numbers;
+}
+
 static void run_region(region_run *run, const ftso_region *region, int64_t batch)
 {
     ftso_arena scratch;
     ftso_arena_init(&scratch);
     memset(run->local, 0, run->schedule->graph->node_count * sizeof *run->local);
     for (size_t i = 0; i < region->read_count; i++)
-        run->local[region->reads[i]] = place_of(run, region->reads[i]);
+        run->local[region->reads[i]] = numbers_of(run, region->reads[i], batch, &scratch);
     for (size_t i = 0; i < region->node_count; i++)
         run_node(run, region, region->nodes[i], batch, &scratch);
     ftso_arena_deinit(&scratch);

@@ -14,10 +14,10 @@
 static const double h = 1e-5, allowed = 1e-6;
 enum { CASES = 48, DIRECTIONS = 3 };
 
-/* Operators with no gradient, and why: leaves; gradients whose own gradient nobody asks for. */
+/* Operators with no gradient, and why: leaves; masks; gradients whose own gradient nobody asks for. */
 static bool has_no_gradient(const ftso_op *op)
 {
-    static const char *const names[] = {"max_pool_dx", "cross_entropy_dx"};
+    static const char *const names[] = {"column", "max_pool_dx", "cross_entropy_dx"};
     for (size_t i = 0; i < FTSO_COUNT(names); i++)
         if (strcmp(op->name, names[i]) == 0) return true;
     return op->op_class == FTSO_CLASS_LEAF;

@@ -324,6 +324,157 @@ static void test_inference(void **state)
     end(&f);
 }
 
+/* ---------------------------------------------------------------- training */
+
+/* Mean and unbiased variance of y = w x + b, both channels, over `batch` images of 2 x 2 pixels. */
+static void measure_plainly(const double *image, int64_t batch, const double *w, double *out)
+{
+    double y[2][16], bias[2] = {w[4], w[5]};
+    for (int64_t n = 0; n < batch; n++)
+        for (int c = 0; c < 2; c++)
+            for (int i = 0; i < 4; i++)
+                y[c][n * 4 + i] =
+                    w[2 * c] * image[n * 8 + i] + w[2 * c + 1] * image[n * 8 + 4 + i] + bias[c];
+    for (int c = 0; c < 2; c++) {
+        double mean = 0, var = 0, count = 4 * (double)batch;
+        for (int64_t i = 0; i < 4 * batch; i++) mean += y[c][i] / count;
+        for (int64_t i = 0; i < 4 * batch; i++) var += pow(y[c][i] - mean, 2) / (count - 1);
+        out[c] = mean;
+        out[2 + c] = var;
+    }
+}
+
+/* Statistics of a biased convolution; each run moves them by a tenth, over the images of that run. */
+static void test_running_statistics(void **state)
+{
+    (void)state;
+    fixture f;
+    begin(&f);
+    rec_op(&f.rec, &f.unit, "norm", "C s", "(> (conv C=C k=1 bias=1) (bn))");
+    ftso_space *space = tiny(&f, 1, NULL, 2, 2);
+    space->ops = rec_opset(&f.rec, &f.unit, "norm");
+    ftso_genotype *genotype = rec_genotype(&f.rec, &f.unit, space, "norm 0", "", NULL, NULL);
+    ftso_lower_options options = {.batch = 3, .running = true};
+    ftso_network *network = ftso_lower_network(&f.arena, &f.diag, space, genotype, &options);
+    assert_non_null(network);
+    assert_int_equal(network->running_total, 4);
+    double image[24], label[3] = {0, 1, 1}, weights[10], running[4] = {0.5, 1, 4, 9}, expected[4];
+    test_random random = {5};
+    fill_random(&random, image, 24);
+    fill_random(&random, weights, 10);
+    ftso_interp *interp = run(network, 3, image, label, weights, NULL);
+    test_ok(ftso_interp_bind(interp, network->running, running, 4));
+    for (int64_t batch = 3; batch >= 2; batch--) {
+        test_ok(ftso_interp_bind(interp, network->image, image, (size_t)batch * 8));
+        test_ok(ftso_interp_bind(interp, network->label, label, (size_t)batch));
+        test_ok(ftso_interp_run(interp, batch));
+        measure_plainly(image, batch, weights, expected);
+        for (int i = 0; i < 4; i++) {
+            running[i] = 0.9 * running[i] + 0.1 * expected[i];
+            double now = ftso_interp_get(interp, network->graph->outputs[2].value)->data[i];
+            assert_true(fabs(now - running[i]) < 1e-12 * (1 + fabs(running[i])));
+        }
+    }
+    assert_string_equal(network->graph->outputs[2].name, "running");
+    assert_true(network->graph->outputs[2].state == network->running);
+    ftso_interp_free(interp);
+    end(&f);
+}
+
+/* What lowers to its operand alone is never dropped, whatever it is called; everything else has a column of its own. */
+static void test_drop_path(void **state)
+{
+    (void)state;
+    fixture f;
+    begin(&f);
+    rec_op(&f.rec, &f.unit, "skip_connect", "C s", "(shuffle groups=1)");
+    rec_op(&f.rec, &f.unit, "conv", "C s", "(? s 1 (identity) (zero))");
+    ftso_space *space = tiny(&f, 2, NULL, 2, 2);
+    space->ops = rec_opset(&f.rec, &f.unit, "skip_connect conv");
+    ftso_genotype *genotype = rec_genotype(&f.rec, &f.unit, space,
+                                           "skip_connect 0 conv 0 skip_connect 1", "", NULL, NULL);
+    ftso_lower_options options = {.batch = 2, .drop_path = true};
+    ftso_network *network = ftso_lower_network(&f.arena, &f.diag, space, genotype, &options);
+    assert_non_null(network);
+    assert_int_equal(network->drop_count, 2);
+    ftso_shape shape = ftso_graph_shape(network->graph, network->drop_path);
+    assert_true(ftso_shape_equal(shape, ftso_shape_image(2, 2, 1, 1)));
+    assert_true(ftso_graph_find(network->graph, "drop_path") == network->drop_path);
+    /* node 1 = m0 x; node 2 = x + m1 node 1 */
+    double image[16], label[2] = {0, 1}, masks[4] = {2, 0.5, 3, 4};
+    test_random random = {6};
+    fill_random(&random, image, 16);
+    ftso_interp *interp = run(network, 2, image, label, NULL, NULL);
+    test_ok(ftso_interp_bind(interp, network->drop_path, masks, 4));
+    test_ok(ftso_interp_run(interp, 2));
+    const ftso_tensor *logits = ftso_interp_get(interp, network->logits);
+    for (int n = 0; n < 2; n++)
+        for (int c = 0; c < 2; c++) {
+            const double *m = masks + 2 * n, *x = image + 8 * n + 4 * c;
+            double mean = (x[0] + x[1] + x[2] + x[3]) / 4;
+            assert_true(fabs(logits->data[2 * n + c] - mean * (1 + m[1] * m[0])) < 1e-12);
+        }
+    ftso_interp_free(interp);
+    /* nothing to drop: no such input */
+    genotype = rec_genotype(&f.rec, &f.unit, space, "conv 0 conv 0 conv 1", "", NULL, NULL);
+    network = ftso_lower_network(&f.arena, &f.diag, space, genotype, &options);
+    assert_non_null(network);
+    assert_true(network->drop_path == FTSO_NO_VALUE && network->drop_count == 0);
+    assert_true(ftso_graph_find(network->graph, "drop_path") == FTSO_NO_VALUE);
+    end(&f);
+}
+
+static void check_equal_tables(const ftso_weight *a, const ftso_weight *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(a[i].name, b[i].name);
+        assert_true(a[i].offset == b[i].offset && ftso_shape_equal(a[i].shape, b[i].shape));
+        assert_true(a[i].fan_in == b[i].fan_in && a[i].fill == b[i].fill);
+    }
+}
+
+/* One state serves training and evaluation; without the auxiliary head the rest lies where it lay. */
+static void test_forms_of_a_recipe(void **state)
+{
+    (void)state;
+    fixture f;
+    begin(&f);
+    ftso_space *space = rec_darts(&f.rec, &f.unit);
+    const char *mixed =
+        "skip_connect 0 sep_conv_3x3 1 skip_connect 0 skip_connect 1 max_pool_3x3 0 skip_connect 2 "
+        "skip_connect 0 dil_conv_3x3 1";
+    ftso_genotype *genotype =
+        rec_genotype(&f.rec, &f.unit, space, mixed, "2 3 4 5", mixed, "2 3 4 5");
+    ftso_dataset images = {.channels = 3, .side = 32, .classes = 7};
+    ftso_train recipe = {.dataset = &images,
+                         .layers = 6,
+                         .channels = 8,
+                         .batch = 4,
+                         .drop_path = 0.2,
+                         .aux_weight = 0.3,
+                         .label_smoothing = 0.1};
+    ftso_network *forms[3];
+    for (int i = 0; i < 3; i++) {
+        if (i == 2) recipe.aux_weight = 0;
+        ftso_lower_options options = ftso_train_lower_options(&recipe, i > 0);
+        forms[i] = ftso_lower_network(&f.arena, &f.diag, space, genotype, &options);
+        assert_non_null(forms[i]);
+    }
+    /* six cells, two of them reductions; a skip from a cell input is an identity only where its stride is 1 */
+    assert_int_equal(forms[0]->drop_count, 4 * 3 + 2 * 7);
+    assert_true(forms[1]->drop_path == FTSO_NO_VALUE);
+    assert_int_equal(forms[0]->weight_count, forms[1]->weight_count);
+    assert_int_equal(forms[0]->running_count, forms[1]->running_count);
+    assert_true(forms[0]->weight_total == forms[1]->weight_total &&
+                forms[0]->running_total == forms[1]->running_total);
+    check_equal_tables(forms[0]->weight_table, forms[1]->weight_table, forms[0]->weight_count);
+    check_equal_tables(forms[0]->running_table, forms[1]->running_table, forms[0]->running_count);
+    assert_true(forms[2]->weight_count < forms[1]->weight_count);
+    check_equal_tables(forms[2]->weight_table, forms[1]->weight_table, forms[2]->weight_count);
+    check_equal_tables(forms[2]->running_table, forms[1]->running_table, forms[2]->running_count);
+    end(&f);
+}
+
 /* ---------------------------------------------------------------- optimiser steps */
 
 enum { STEPS = 3 };
@@ -684,6 +835,9 @@ int main(void)
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_pruned_supernet),
         cmocka_unit_test(test_inference),
+        cmocka_unit_test(test_running_statistics),
+        cmocka_unit_test(test_drop_path),
+        cmocka_unit_test(test_forms_of_a_recipe),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_refused_operators),
         cmocka_unit_test(test_refused_networks),

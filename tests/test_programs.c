@@ -202,11 +202,23 @@ static void eight_operators(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* Training and inference of a found network: drop path, auxiliary head, running statistics. */
+static void found_networks(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    check(nets_found(&arena, "DARTS_V2", false), "DARTS_V2, training", "native", 1);
+    check(nets_found(&arena, "DARTS_V2", true), "DARTS_V2, inference", "native", 1);
+    ftso_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(skip_only_steps),
         cmocka_unit_test(eight_operators),
+        cmocka_unit_test(found_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,20 @@ static int repeats_before(const ftso_cell *cell, int first, int edge)
     return count;
 }
 
+ftso_value ftso_builder_drop(ftso_builder *builder, ftso_value value)
+{
+    ftso_network *network = builder->network;
+    ftso_shape shape = ftso_builder_shape(builder, value);
+    FTSO_ASSERT(shape.rank == 4 && shape.batched);
+    if (network->drop_path == FTSO_NO_VALUE)
+        network->drop_path =
+            ftso_graph_input(builder->graph, "drop_path",
+                             ftso_shape_image(shape.dim[0], (int64_t)FTSO_LOWER_MAX_NODES, 1, 1));
+    ftso_attr_value index = FTSO_I(network->drop_count++);
+    ftso_value mask = ftso_graph_add(builder->graph, "column", &network->drop_path, 1, &index, 1);
+    return ftso_graph_binary(builder->graph, "sample_mul", value, mask);
+}
+
 ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *site,
                                    const ftso_cell *cell)
 {
@@ -203,6 +217,9 @@ ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *
             ftso_value y = ftso_builder_operator(
                 builder, edge->op, decl->span, ftso_number_whole(site->channels),
                 ftso_number_whole(edge_stride(decl, edge->from)), states[edge->from]);
+            if (y == FTSO_NO_VALUE) return FTSO_NO_VALUE;
+            if (builder->options->drop_path && y != states[edge->from])
+                y = ftso_builder_drop(builder, y);
             if (y == FTSO_NO_VALUE) return FTSO_NO_VALUE;
             terms[count++] = (ftso_term){y,
                                          ftso_format(builder->arena, "'%s' on edge %d -> %d",

@@ -344,14 +344,14 @@ static bool lower_body(ftso_builder *builder, const filling *fill, const ftso_st
     int64_t layers, aux_after = -1;
     ftso_place_in_stack *places = ftso_builder_stack(builder, stack, &layers);
     if (!places) return false;
-    bool with_aux = options->aux && !options->inference;
-    if (with_aux && space->aux_head && space->aux_den > 0)
+    if (options->aux && space->aux_head && space->aux_den > 0)
         aux_after = layers * space->aux_num / space->aux_den;
-    if (with_aux && (aux_after < 0 || aux_after >= layers)) {
+    if (options->aux && (aux_after < 0 || aux_after >= layers)) {
         ftso_builder_fail(builder, "E0509", space->aux_head ? space->aux_head->span : space->span,
                           "'%s' has no place for an auxiliary head", space->name);
         return false;
     }
+    ftso_value aux_source = FTSO_NO_VALUE;
     history past = {0};
     if (!lower_stems(builder, &past)) return false;
     for (int64_t i = 0; i < layers; i++) {
@@ -360,20 +360,23 @@ static bool lower_body(ftso_builder *builder, const filling *fill, const ftso_st
         ftso_value value = lower_site(builder, &site, fill);
         if (value == FTSO_NO_VALUE) return false;
         FTSO_PUSH(builder->arena, past.items, past.count, past.capacity, value);
-        if (i != aux_after) continue;
-        network->aux_logits = lower_head(builder, space->aux_head, "auxiliary", value, classes);
-        if (network->aux_logits == FTSO_NO_VALUE) return false;
+        if (i == aux_after) aux_source = value;
     }
     network->logits = lower_head(builder, space->head, "head", past.items[past.count - 1], classes);
     if (network->logits == FTSO_NO_VALUE) return false;
+    if (aux_source != FTSO_NO_VALUE) { /* last, so that its tensors stand behind all others */
+        network->aux_logits =
+            lower_head(builder, space->aux_head, "auxiliary", aux_source, classes);
+        if (network->aux_logits == FTSO_NO_VALUE) return false;
+    }
     ftso_graph_output(builder->graph, "logits", network->logits, FTSO_NO_VALUE);
     if (options->inference) return true;
     network->loss = lower_loss(builder, network->logits);
     if (network->loss != FTSO_NO_VALUE && network->aux_logits != FTSO_NO_VALUE) {
         ftso_value aux = lower_loss(builder, network->aux_logits);
         if (aux == FTSO_NO_VALUE) return false;
-        ftso_value weight =
-            ftso_graph_constant(builder->graph, ftso_shape_scalar(), space->aux_weight);
+        double share = options->aux_weight > 0 ? options->aux_weight : space->aux_weight;
+        ftso_value weight = ftso_graph_constant(builder->graph, ftso_shape_scalar(), share);
         aux = ftso_graph_binary(builder->graph, "mul", aux, weight);
         network->loss = ftso_graph_binary(builder->graph, "add", network->loss, aux);
     }
@@ -384,13 +387,32 @@ static bool lower_body(ftso_builder *builder, const filling *fill, const ftso_st
 
 /* ---------------------------------------------------------------- both kinds of network */
 
-/* Gives a flat state its true length, in the shape and in the attribute that spells it. */
-static void settle(ftso_graph *graph, ftso_value state, int64_t total)
+#define RUNNING_MOMENTUM 0.1
+
+/* Gives a leaf its true length in dimension d, in the shape and in the attribute `spelt` for it. */
+static void settle(ftso_graph *graph, ftso_value leaf, int d, const char *spelt, int64_t total)
 {
-    if (state == FTSO_NO_VALUE) return;
-    ftso_node *node = &graph->nodes[state];
-    node->shape.dim[0] = total ? total : 1;
-    node->attrs[ftso_op_attr(node->op, "d0")].i = node->shape.dim[0];
+    if (leaf == FTSO_NO_VALUE) return;
+    ftso_node *node = &graph->nodes[leaf];
+    node->shape.dim[d] = total ? total : 1;
+    node->attrs[ftso_op_attr(node->op, spelt)].i = node->shape.dim[d];
+}
+
+/* running <- 0.9 running + 0.1 measured, at once for all batch norms; as it was where there are none. */
+static void keep_running(ftso_builder *builder)
+{
+    ftso_graph *graph = builder->graph;
+    ftso_value running = builder->network->running, fresh = running;
+    builder->path = "running";
+    graph->origin = (ftso_origin){builder->space->span, builder->path};
+    if (builder->measured_count) {
+        ftso_value measured =
+            ftso_graph_add(graph, "pack", builder->measured, builder->measured_count, NULL, 0);
+        fresh = ftso_graph_times(graph, running, 1 - RUNNING_MOMENTUM);
+        measured = ftso_graph_times(graph, measured, RUNNING_MOMENTUM);
+        fresh = ftso_graph_binary(graph, "add", fresh, measured);
+    }
+    ftso_graph_output(graph, "running", fresh, running);
 }
 
 static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space *space,
@@ -400,7 +422,7 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space 
     ftso_network *network = FTSO_NEW(arena, ftso_network);
     network->graph = FTSO_NEW(arena, ftso_graph);
     network->arch = network->running = network->label = network->loss = FTSO_NO_VALUE;
-    network->logits = network->aux_logits = FTSO_NO_VALUE;
+    network->logits = network->aux_logits = network->drop_path = FTSO_NO_VALUE;
     ftso_graph_init(network->graph, arena, ftso_primitives());
     ftso_builder builder = {.arena = arena,
                             .diag = diag,
@@ -434,7 +456,7 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space 
     if (!options->inference) network->label = ftso_graph_input(graph, "label", labels);
     network->weights =
         ftso_graph_state(graph, "weights", ftso_shape_vector(FTSO_LOWER_MAX_ELEMENTS));
-    if (options->inference)
+    if (options->inference || options->running)
         network->running =
             ftso_graph_state(graph, "running", ftso_shape_vector(FTSO_LOWER_MAX_ELEMENTS));
     filling fill = {.genotype = genotype};
@@ -442,8 +464,10 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space 
         (!genotype && !lay_out_arch(&builder, options->ops ? options->ops : space->ops, &fill)) ||
         !lower_body(&builder, &fill, stack, classes))
         return NULL;
-    settle(graph, network->weights, network->weight_total);
-    settle(graph, network->running, network->running_total);
+    settle(graph, network->weights, 0, "d0", network->weight_total);
+    settle(graph, network->running, 0, "d0", network->running_total);
+    settle(graph, network->drop_path, 1, "d1", network->drop_count);
+    if (options->running && !options->inference) keep_running(&builder);
     graph->origin = (ftso_origin){space->span, ""};
     return network;
 }

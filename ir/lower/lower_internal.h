@@ -51,6 +51,9 @@ struct ftso_builder {
     const ftso_scope *globals;
     const ftso_mixture *mixture;
     int depth;
+    /* What batch norms measured, in the order of the running table, for the new content of `running`. */
+    ftso_value *measured;
+    size_t measured_count, measured_capacity;
 };
 
 typedef struct ftso_named_attr {
@@ -78,7 +81,7 @@ ftso_value ftso_builder_view(ftso_builder *builder, ftso_value flat, int64_t off
 /* A new trainable tensor named "<path>.<suffix>". */
 ftso_value ftso_builder_weight(ftso_builder *builder, const char *suffix, ftso_shape shape,
                                int64_t fan_in, double fill, ftso_text *why);
-/* A new running statistic [n] named "<path>.<suffix>" (inference form of batch norm). */
+/* A new running statistic [n] named "<path>.<suffix>": its present content. */
 ftso_value ftso_builder_running(ftso_builder *builder, const char *suffix, int64_t n, double fill,
                                 ftso_text *why);
 
@@ -104,6 +107,8 @@ typedef struct ftso_term {
     const char *who;
     ftso_span span;
 } ftso_term;
+/* `value` times its images' numbers in a new column of the input "drop_path". */
+ftso_value ftso_builder_drop(ftso_builder *builder, ftso_value value);
 /* What an operator is to make of `input`: C channels, the map divided by the stride. */
 ftso_shape ftso_builder_expected(const ftso_builder *builder, ftso_value input, int64_t channels,
                                  int64_t stride);

@@ -147,12 +147,10 @@ static ftso_value lower_relu(ftso_builder *builder, const ftso_value *inputs, si
 
 /* Normalisation by running statistics: x * a + b with a = gamma / sqrt(var + eps), b = beta - mean * a. */
 static ftso_value inference_bn(ftso_builder *builder, ftso_value x, ftso_value gamma,
-                               ftso_value beta, double eps, ftso_text *why)
+                               ftso_value beta, ftso_value mean, ftso_value var, double eps,
+                               ftso_text *why)
 {
     int64_t channels = ftso_builder_shape(builder, x).dim[1];
-    ftso_value mean = ftso_builder_running(builder, "running_mean", channels, 0, why);
-    ftso_value var = ftso_builder_running(builder, "running_var", channels, 1, why);
-    if (mean == FTSO_NO_VALUE || var == FTSO_NO_VALUE) return FTSO_NO_VALUE;
     const ftso_named_attr attrs[] = {{"eps", FTSO_R(eps)}};
     ftso_value a = NODE(builder, "rsqrt", &var, 1, attrs, why);
     if (gamma != FTSO_NO_VALUE) a = ftso_builder_binary(builder, "mul", gamma, a, why);
@@ -162,6 +160,29 @@ static ftso_value inference_bn(ftso_builder *builder, ftso_value x, ftso_value g
     ftso_value b = ftso_builder_binary(builder, "sub", beta, shift, why);
     ftso_value y = ftso_builder_binary(builder, "channel_mul", x, a, why);
     return ftso_builder_binary(builder, "channel_add", y, b, why);
+}
+
+/*
+ * What a training batch norm adds to the running statistics: mean and unbiased variance, var * n / (n - 1) over the n values
+ * of a channel. What was added to the operand before (a bias) is part of the mean.
+ */
+static void measure(ftso_builder *builder, ftso_value x, double eps)
+{
+    ftso_graph *graph = builder->graph;
+    ftso_shape shape = ftso_builder_shape(builder, x);
+    ftso_value mean, var, plain = ftso_graph_unshifted(graph, x);
+    ftso_graph_statistics(graph, plain, eps, &mean, &var, NULL);
+    for (ftso_value at = x; at != plain; at = ftso_graph_node(graph, at)->inputs[0])
+        mean = ftso_graph_binary(graph, "add", mean, ftso_graph_node(graph, at)->inputs[1]);
+    ftso_attr_value pixels = FTSO_I(shape.dim[2] * shape.dim[3]);
+    ftso_value share = ftso_graph_add(graph, "mean_scale", NULL, 0, &pixels, 1);
+    ftso_value whole = ftso_graph_constant(graph, ftso_shape_scalar(), 1);
+    ftso_value rest = ftso_graph_binary(graph, "sub", whole, share);
+    var = ftso_graph_binary(graph, "scale", var, ftso_graph_binary(graph, "div", whole, rest));
+    FTSO_PUSH(builder->arena, builder->measured, builder->measured_count,
+              builder->measured_capacity, mean);
+    FTSO_PUSH(builder->arena, builder->measured, builder->measured_count,
+              builder->measured_capacity, var);
 }
 
 /* bn(affine, eps) */
@@ -178,12 +199,20 @@ static ftso_value lower_bn(ftso_builder *builder, const ftso_value *inputs, size
         operands[2] = ftso_builder_weight(builder, "bias", vector, 0, 0, why);
         if (operands[1] == FTSO_NO_VALUE || operands[2] == FTSO_NO_VALUE) return FTSO_NO_VALUE;
     }
+    ftso_value mean = FTSO_NO_VALUE, var = FTSO_NO_VALUE;
+    if (builder->network->running != FTSO_NO_VALUE) {
+        mean = ftso_builder_running(builder, "running_mean", shape.dim[1], 0, why);
+        var = ftso_builder_running(builder, "running_var", shape.dim[1], 1, why);
+        if (mean == FTSO_NO_VALUE || var == FTSO_NO_VALUE) return FTSO_NO_VALUE;
+    }
     if (builder->options->inference)
-        return inference_bn(builder, operands[0], operands[1], operands[2], args[1], why);
+        return inference_bn(builder, operands[0], operands[1], operands[2], mean, var, args[1],
+                            why);
     if (shape.dim[0] * shape.dim[2] * shape.dim[3] == 1) {
         ftso_text_puts(why, "batch norm over a single value has no variance; use a larger batch");
         return FTSO_NO_VALUE;
     }
+    if (mean != FTSO_NO_VALUE) measure(builder, operands[0], args[1]);
     const ftso_named_attr attrs[] = {{"eps", FTSO_R(args[1])}};
     return NODE(builder, "batch_norm", operands, args[0] != 0 ? 3 : 1, attrs, why);
 }

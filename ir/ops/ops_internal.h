@@ -11,7 +11,7 @@
 /* One record per primitive, each in the file of its name; ops.c lists them. */
 /* clang-format off */
 #define FTSO_PRIMITIVE_LIST(X)                                                                     \
-    X(input) X(state) X(constant) X(mean_scale) X(view) X(pack)                                    \
+    X(input) X(state) X(constant) X(mean_scale) X(view) X(pack) X(column)                          \
     X(add) X(sub) X(mul) X(div) X(min) X(max) X(scale) X(sqrt) X(rsqrt) X(relu) X(relu_mask)       \
     X(channel_mul) X(channel_add) X(concat) X(slice) X(embed) X(shuffle) X(zero) X(sample_mul)     \
     X(element) X(stack) X(softmax) X(sum) X(fill) X(vector_dot)                                    \

@@ -249,7 +249,8 @@ static void place_other(ftso_former *f, ftso_value value)
         operand_times(f, node, &image_time, &f->vector_time[value]);
         return;
     }
-    if (f->roles[value] == FTSO_ROLE_LEAF) f->sources[value] = one_source(f, value, 1);
+    if (f->roles[value] == FTSO_ROLE_LEAF || f->roles[value] == FTSO_ROLE_ALIAS)
+        f->sources[value] = one_source(f, value, 1);
     if (f->roles[value] != FTSO_ROLE_LITERAL || !f->forced[value]) return;
     int home = new_draft(f, "pointwise", node->shape, true);
     ftso_draft *draft = &f->drafts[home];
@@ -273,6 +274,8 @@ static ftso_status check(const ftso_former *f)
         if (!node->op->kernel_class &&
             (f->roles[v] == FTSO_ROLE_CORE || f->roles[v] == FTSO_ROLE_REDUCTION))
             return refuse(f->graph, v, "has no kernel");
+        if (ftso_node_is(node, "column") && f->roles[node->inputs[0]] != FTSO_ROLE_LEAF)
+            return refuse(f->graph, v, "is a column of what is no input");
         if (!ftso_node_is(node, "pack")) continue;
         for (uint32_t i = 0; i < node->input_count; i++) {
             ftso_value part = node->inputs[i];

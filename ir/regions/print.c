@@ -108,7 +108,12 @@ void ftso_region_key(const ftso_schedule *schedule, const ftso_region *region, f
     ftso_text_printf(out, "%s\n", region->kernel_class);
     for (size_t i = 0; i < region->read_count; i++) {
         ftso_text_printf(out, "%%%zu : ", i);
-        ftso_shape_print(ftso_graph_shape(schedule->graph, region->reads[i]), out);
+        const ftso_node *read = ftso_graph_node(schedule->graph, region->reads[i]);
+        ftso_shape_print(read->shape, out);
+        if (ftso_node_is(read, "column")) { /* how far apart its numbers lie */
+            ftso_text_puts(out, " of ");
+            ftso_shape_print(ftso_graph_shape(schedule->graph, read->inputs[0]), out);
+        }
         ftso_text_puts(out, "\n");
     }
     for (size_t i = 0; i < region->node_count; i++) {

@@ -66,7 +66,9 @@ ftso_location *ftso_locations(ftso_arena *arena, const ftso_graph *graph)
         const ftso_node *node = &graph->nodes[v];
         if (node->op->op_class != FTSO_CLASS_ALIAS || ftso_node_is(node, "pack")) continue;
         ftso_location base = at[node->inputs[0]];
-        at[v] = (ftso_location){base.base, base.element + node->op->part_offset(node->attrs)};
+        int64_t element = node->op->part_offset ? node->op->part_offset(node->attrs)
+                                                : ftso_node_int(node, "index");
+        at[v] = (ftso_location){base.base, base.element + element};
     }
     return at;
 }
