@@ -59,7 +59,8 @@ bool ftso_i64_add(int64_t a, int64_t b, int64_t *out);
 /*
  * Arena: memory with one lifetime. Nothing in it is freed alone; the blocks go together.
  * Out of memory inside an arena is fatal to the unit of work: the arena calls `on_exhausted` if set (it must not
- * return), else prints what was asked for and exits the process through abort. Blocks are 16-byte aligned, zeroed.
+ * return), else prints what was asked for and ends the process with SIGABRT, whose value is FTSO_ERROR_LIMIT, so that a
+ * program's own handler can tell it from a broken invariant. Blocks are 16-byte aligned, zeroed.
  */
 typedef struct ftso_arena_block ftso_arena_block;
 typedef struct ftso_arena {

@@ -4,6 +4,8 @@
  */
 #include "base.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +128,8 @@ static _Noreturn void exhausted(ftso_arena *arena, size_t size_bytes)
     if (arena->on_exhausted) arena->on_exhausted(arena->user, size_bytes);
     fprintf(stderr, "ftso: out of memory: %zu bytes wanted after %zu in this arena\n", size_bytes,
             arena->used_bytes);
+    union sigval limit = {.sival_int = FTSO_ERROR_LIMIT};
+    pthread_sigqueue(pthread_self(), SIGABRT, limit);
     abort();
 }
 

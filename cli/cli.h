@@ -39,6 +39,8 @@ int ftso_report(ftso_status status);
 /* " (did you mean 'x'?)" for the nearest of `names` in `arena`, or "". */
 const char *ftso_did_you_mean(ftso_arena *arena, const char *name, const char *const *names,
                               size_t count);
+/* From now on memory that runs out ends the process with exit code 3 and a line that says so, wherever it happens. */
+void ftso_watch_memory(void);
 /* Colours for this stream: a terminal, TERM not "dumb", NO_COLOR unset. */
 bool ftso_wants_color(FILE *stream);
 

@@ -97,6 +97,7 @@ static int finish(int code)
 int ftso_main(int argc, char **argv)
 {
     hold_streams();
+    ftso_watch_memory();
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report, not to die of */
     if (argc < 2) {
         print_help(stderr);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The program as its user meets it: verbs, exit codes, run directories, stages, streams, signals.
-#   cli.sh verbs|codes|files|runs|stages|streams|cache   SOURCE_DIR FTSO
+#   cli.sh verbs|codes|files|runs|stages|streams|cache|limits   SOURCE_DIR FTSO
 # In: the built program. Out: one line with the number of checks; every failed one before it. Works in a scratch folder
 # with a cache of its own, on a small IDX set that it makes itself.
 set -uo pipefail
@@ -452,8 +452,57 @@ cache() {
   ok; [ "$(find . -maxdepth 1 -name '.cache')" = "" ] || fail "a cache beside the given one"
 }
 
+# Runs a command line in a file system of its own at ./disk, made with these mount options.
+on_disk() { unshare "$mounting" bash -c "mount -t tmpfs -o $1 tmpfs disk && $2"; }
+
+limits() {
+  make_toy
+  local kib got ended=0 mounting
+  # However little memory there is: done, or said with exit code 3. Sanitizers need terabytes of addresses.
+  if (ulimit -v 8000000 && "$ftso" --version) >/dev/null 2>&1; then
+    for kib in $(seq 140000 8000 360000); do
+      ok
+      (ulimit -v "$kib"; exec "$ftso" search "$toy" -q --no-cache --threads=2 -o "memory-$kib") >out 2>err
+      got=$?
+      [ $got = 127 ] && continue # not even loaded
+      [ $got = 3 ] && { ended=$((ended + 1)); says err 'ftso: '; }
+      [ $got = 0 ] || [ $got = 3 ] || fail "exit code $got with $kib KiB of addresses"
+    done
+    ok; [ $got = 0 ] || fail "360 MB of addresses are not enough"
+    ok; [ $ended -ge 3 ] || fail "only $ended searches ran out of memory"
+  else
+    echo "cli: limits: memory is not limited in this build (skipped 1)"
+  fi
+  # Few files at once.
+  code 0 bash -c "ulimit -n 16; '$ftso' search $toy -q -o files16"
+  code 0 "$ftso" search "$toy" -q -o plain
+  same files16/genotype.json plain/genotype.json
+  # Nowhere to keep compiled code: slower, never wrong.
+  mkdir -p file-as-home && : >file-as-home/.cache
+  code 0 env -i HOME="$scratch/file-as-home" "$ftso" search "$toy" -q -o nocache
+  code 0 env -i HOME=/nonexistent/home "$ftso" search "$toy" -q -o nohome
+  code 0 env -i "$ftso" search "$toy" -q -o unset
+  same unset/genotype.json plain/genotype.json
+  # A full disk, and one that is only to be read, under the cache and under the run directory.
+  mkdir -p disk
+  for mounting in -m -rm ''; do
+    [ -z "$mounting" ] || ! on_disk size=16k true 2>/dev/null || break
+  done
+  if [ -z "$mounting" ]; then
+    echo "cli: limits: this user may not mount (skipped 4)"
+    return
+  fi
+  code 0 on_disk size=16k "XDG_CACHE_HOME=disk '$ftso' search $toy -q -o fullcache"
+  same fullcache/genotype.json plain/genotype.json
+  code 3 on_disk size=16k "'$ftso' search $toy -q -o disk/run; got=\$?; [ ! -e disk/run/run.json ] || got=99; exit \$got"
+  says err 'No space left on device'
+  code 0 on_disk size=16k,ro "XDG_CACHE_HOME=disk '$ftso' search $toy -q -o rocache"
+  code 5 on_disk size=16k,ro "'$ftso' search $toy -q -o disk/run"
+  says err 'Read-only file system'
+}
+
 case $part in
-  verbs | codes | files | runs | stages | streams | cache) $part ;;
+  verbs | codes | files | runs | stages | streams | cache | limits) $part ;;
   *) echo "cli: no part '$part'"; exit 2 ;;
 esac
 echo "cli: $part: $checked checks, $failed failed"
