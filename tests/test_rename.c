@@ -22,9 +22,9 @@ typedef struct fixture {
     size_t file_count, file_capacity;
     const char **names; /* of all declared operators */
     size_t name_count, name_capacity;
-    uint64_t *keys; /* hashes of the regions compared as code */
+    uint64_t *keys; /* hashes of the regions' texts, and of their kinds, that were compared */
     size_t key_count, key_capacity;
-    size_t code_compared;
+    size_t keys_compared, code_compared, kinds;
     char folder[64]; /* the renamed copies */
 } fixture;
 
@@ -174,39 +174,72 @@ static const ftso_schedule *schedule_of(fixture *f, const ftso_search *search)
     return schedule;
 }
 
-/* True the first time that a region's text is seen. */
-static bool is_new(fixture *f, const ftso_schedule *schedule, const ftso_region *region)
+/* True the first time. */
+static bool is_new(fixture *f, uint64_t hash)
 {
-    ftso_text key;
-    ftso_text_init(&key);
-    ftso_region_key(schedule, region, &key);
-    uint64_t hash = ftso_hash(FTSO_HASH_SEED, ftso_text_get(&key), key.length);
-    ftso_text_deinit(&key);
     for (size_t i = 0; i < f->key_count; i++)
         if (f->keys[i] == hash) return false;
     FTSO_PUSH(&f->arena, f->keys, f->key_count, f->key_capacity, hash);
     return true;
 }
 
-/* Assembly of every region that no earlier schedule had. */
+static void same_assembly(const ftso_compiler_options *options, const ftso_schedule *a,
+                          const ftso_schedule *b, size_t region)
+{
+    ftso_schedule one[2] = {*a, *b};
+    ftso_text texts[2];
+    for (int k = 0; k < 2; k++) {
+        one[k].regions += region;
+        one[k].region_count = 1;
+        ftso_text_init(&texts[k]);
+        test_ok(ftso_compile_text(options, &one[k], true, &texts[k]));
+    }
+    assert_true(texts[0].length > 100);
+    assert_string_equal(ftso_text_get(&texts[0]), ftso_text_get(&texts[1]));
+    for (int k = 0; k < 2; k++) ftso_text_deinit(&texts[k]);
+}
+
+static uint64_t class_hash(const char *kernel_class)
+{
+    return ftso_hash(FTSO_HASH_SEED, kernel_class, strlen(kernel_class));
+}
+
+/* What tells kinds of regions apart: the kernel class and the operator of the cores. */
+static uint64_t kind_of(const ftso_schedule *schedule, const ftso_region *region)
+{
+    uint64_t hash = class_hash(region->kernel_class);
+    if (region->core_count == 0) return hash;
+    const char *name = ftso_graph_node(schedule->graph, region->cores[0])->op->name;
+    return ftso_hash(hash, name, strlen(name));
+}
+
+/*
+ * The text of every region, which is all that the code generator and its cache key go by; and the assembly of the first
+ * region of each kind and of one in SAMPLE of the others.
+ */
 static void same_code(fixture *f, const ftso_schedule *a, const ftso_schedule *b)
 {
+    enum { SAMPLE = 12 };
     ftso_compiler_options options = {.kernels = ftso_kernels(), .threads = 1};
     test_ok(ftso_target_named(&f->arena, "x86-64-v3", &options.target));
     assert_int_equal(a->region_count, b->region_count);
     for (size_t i = 0; i < a->region_count; i++) {
-        if (!is_new(f, a, &a->regions[i])) continue;
-        ftso_schedule one[2] = {*a, *b};
-        ftso_text texts[2];
+        ftso_text keys[2];
         for (int k = 0; k < 2; k++) {
-            one[k].regions += i;
-            one[k].region_count = 1;
-            ftso_text_init(&texts[k]);
-            test_ok(ftso_compile_text(&options, &one[k], true, &texts[k]));
+            const ftso_schedule *schedule = k ? b : a;
+            ftso_text_init(&keys[k]);
+            ftso_region_key(schedule, &schedule->regions[i], &keys[k]);
         }
-        assert_true(texts[0].length > 100);
-        assert_string_equal(ftso_text_get(&texts[0]), ftso_text_get(&texts[1]));
-        for (int k = 0; k < 2; k++) ftso_text_deinit(&texts[k]);
+        assert_string_equal(ftso_text_get(&keys[0]), ftso_text_get(&keys[1]));
+        uint64_t hash = ftso_hash(FTSO_HASH_SEED, ftso_text_get(&keys[0]), keys[0].length);
+        for (int k = 0; k < 2; k++) ftso_text_deinit(&keys[k]);
+        if (!is_new(f, hash)) continue;
+        f->keys_compared++;
+        bool first = is_new(f, kind_of(a, &a->regions[i]));
+        f->kinds += first;
+        (void)is_new(f, class_hash(a->regions[i].kernel_class));
+        if (!first && f->keys_compared % SAMPLE != 0) continue;
+        same_assembly(&options, a, b, i);
         f->code_compared++;
     }
 }
@@ -279,8 +312,13 @@ static void test_renamed_examples(void **state)
     remove_renamed(&f);
     print_message("%zu operators renamed in %zu files, %zu networks compared\n", f.name_count,
                   f.file_count, compared);
-    print_message("%zu different regions as assembly\n", f.code_compared);
-    assert_true(compared > 0 && f.code_compared > 100);
+    print_message("%zu different regions as text, %zu of them, of %zu kinds, as assembly\n",
+                  f.keys_compared, f.code_compared, f.kinds);
+    assert_true(compared > 0 && f.keys_compared > 100);
+    assert_true(f.code_compared > f.kinds);
+    for (size_t i = 0; i < ftso_kernels()->count; i++)
+        if (is_new(&f, class_hash(ftso_kernels()->rows[i]->name)))
+            fail_msg("no region of class %s was compared", ftso_kernels()->rows[i]->name);
     ftso_arena_deinit(&f.arena);
 }
 
