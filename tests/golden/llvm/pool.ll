@@ -1,0 +1,33 @@
+define void @_body(ptr %)
+% = call i64 @llvm.smin.i64(i64 %, i64 %)
+store <8 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000>, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+store <8 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000>, ptr %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, %
+% = select <8 x i1> %, <8 x float> %, <8 x float> %
+store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %

@@ -1,0 +1,159 @@
+/*
+ * The LLVM text of one small region of each kernel class, for x86-64-v3, as ordered lines.
+ *
+ * In: golden/llvm/CLASS.graph, a graph of one region, and CLASS.ll, lines of its outline that must stand there in that
+ * order. The outline leaves out what says little: names of values, places, lines like the one before. With
+ * FTSO_UPDATE_GOLDENS set, the .ll files are written anew.
+ */
+#include "codegen/codegen.h"
+#include "kernels/kernels.h"
+#include "support.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A kept line: functions and the instructions that do the work. */
+static bool tells(const char *line, size_t length)
+{
+    static const char *const words[] = {"define ", " call ",          "load <",  "store <",
+                                        " fadd ",  " fmul ",          " fsub ",  " fdiv ",
+                                        " fcmp ",  " shufflevector ", " select "};
+    for (size_t i = 0; i < FTSO_COUNT(words); i++)
+        if (memmem(line, length, words[i], strlen(words[i]))) return true;
+    return false;
+}
+
+/* The line with "%" for each value, a function's name from its "_" on, without alignment and attributes. */
+static void append_plain(ftso_text *out, const char *line, size_t length)
+{
+    const char *end = memmem(line, length, ", align", strlen(", align"));
+    if (!end) end = memmem(line, length, " #", strlen(" #"));
+    if (!end) end = line + length;
+    while (line < end && isspace((unsigned char)*line)) line++;
+    while (line < end) {
+        char c = *line++;
+        ftso_text_append(out, &c, 1);
+        if (c == '%')
+            while (line < end && (isalnum((unsigned char)*line) || strchr("._", *line))) line++;
+        if (c == '@' && *line == 'r')
+            while (line < end && *line != '_') line++;
+    }
+    ftso_text_puts(out, "\n");
+}
+
+static void outline(const char *text, ftso_text *out)
+{
+    size_t last = 0;
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n"), start = out->length;
+        if (tells(line, length)) {
+            append_plain(out, line, length);
+            size_t own = out->length - start;
+            if (start && start - last == own && !memcmp(out->data + last, out->data + start, own)) {
+                out->length = start;
+                out->data[start] = '\0';
+            } else {
+                last = start;
+            }
+        }
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* The first line of `wanted` that does not stand in `text` behind the ones before it, or NULL. */
+static const char *first_missing(ftso_arena *arena, const char *wanted, const char *text)
+{
+    while (*wanted) {
+        size_t length = strcspn(wanted, "\n");
+        const char *line = text;
+        while (*line && (strcspn(line, "\n") != length || memcmp(line, wanted, length) != 0))
+            line += strcspn(line, "\n") + (line[strcspn(line, "\n")] == '\n');
+        if (!*line) return ftso_format(arena, "%.*s", (int)length, wanted);
+        text = line + length + (line[length] == '\n');
+        wanted += length + (wanted[length] == '\n');
+    }
+    return NULL;
+}
+
+static const char *read_file(ftso_arena *arena, const char *path)
+{
+    char *text;
+    size_t length;
+    test_ok(ftso_file_read(arena, path, 1 << 20, &text, &length));
+    return text;
+}
+
+static void check_class(ftso_arena *arena, const char *name)
+{
+    const char *path = ftso_format(arena, FTSO_SOURCE_DIR "/tests/golden/llvm/%s", name);
+    const char *source = read_file(arena, ftso_format(arena, "%s.graph", path));
+    ftso_diag diag;
+    ftso_graph graph;
+    ftso_schedule *schedule;
+    ftso_diag_init(&diag, arena);
+    ftso_graph_init(&graph, arena, ftso_primitives());
+    if (!ftso_graph_parse(&graph, &diag, ftso_diag_add_source(&diag, path, source, strlen(source))))
+        fail_msg("%s.graph:%s", name, diag.entries[0].message);
+    test_ok(ftso_graph_verify(&graph));
+    test_ok(ftso_schedule_form(arena, &graph, NULL, &schedule));
+    assert_int_equal(schedule->region_count, 1);
+    assert_string_equal(schedule->regions[0].kernel_class, name);
+
+    ftso_compiler_options options = {.kernels = ftso_kernels(), .threads = 1};
+    ftso_text text, lines;
+    ftso_text_init(&text);
+    ftso_text_init(&lines);
+    test_ok(ftso_target_named(arena, "x86-64-v3", &options.target));
+    test_ok(ftso_compile_text(&options, schedule, false, &text));
+    outline(ftso_text_get(&text), &lines);
+    assert_true(lines.length > 100);
+    const char *golden = ftso_format(arena, "%s.ll", path);
+    if (getenv("FTSO_UPDATE_GOLDENS"))
+        test_ok(ftso_file_write_atomic(golden, lines.data, lines.length));
+    const char *wanted = read_file(arena, golden);
+    assert_non_null(strstr(wanted, "define "));
+    const char *missing = first_missing(arena, wanted, ftso_text_get(&lines));
+    if (missing) fail_msg("%s.ll: '%s' does not follow the lines before it", name, missing);
+    ftso_text_deinit(&text);
+    ftso_text_deinit(&lines);
+}
+
+static void test_classes(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    for (size_t i = 0; i < ftso_kernels()->count; i++)
+        check_class(&arena, ftso_kernels()->rows[i]->name);
+    ftso_arena_deinit(&arena);
+}
+
+/* The matcher itself: what it finds, what it misses. */
+static void test_matcher(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    assert_null(first_missing(&arena, "a\nc\n", "a\nb\nc\nd\n"));
+    assert_string_equal(first_missing(&arena, "c\na\n", "a\nb\nc\n"), "a");
+    assert_string_equal(first_missing(&arena, "a\na\n", "a\nb\n"), "a");
+    ftso_text out;
+    ftso_text_init(&out);
+    outline("define void @rabc_body(ptr %0) {\n  %7 = load <8 x float>, ptr %6, align 4\n"
+            "  %8 = load <8 x float>, ptr %61, align 4\n  br label %x\n  %9 = fadd <8 x float> %7, "
+            "%8\n",
+            &out);
+    assert_string_equal(ftso_text_get(&out),
+                        "define void @_body(ptr %) {\n% = load <8 x float>, ptr %\n"
+                        "% = fadd <8 x float> %, %\n");
+    ftso_text_deinit(&out);
+    ftso_arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_matcher),
+                                       cmocka_unit_test(test_classes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
