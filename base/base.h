@@ -211,6 +211,62 @@ void ftso_diag_locate(const ftso_diag *diag, ftso_span span, unsigned *out_line,
 /* Prints all entries, sorted by place, with source line and caret, then the totals line. `color` switches ANSI colours. */
 void ftso_diag_print(const ftso_diag *diag, ftso_text *out, bool color);
 
+/* ---------------------------------------------------------------- what is done to an image: a list of steps */
+
+/*
+ * Recipes name these steps, the runtime carries them out (runtime/augment.c), weights and artefacts carry them as text; so
+ * their record and their table stand here, beneath all three. A row's index is its kind.
+ */
+typedef enum ftso_augment_kind {
+    FTSO_AUG_CROP,
+    FTSO_AUG_FLIP,
+    FTSO_AUG_CUTOUT,
+    FTSO_AUG_NORMALIZE,
+    FTSO_AUG_RESIZED_CROP,
+    FTSO_AUG_COLOR_JITTER,
+    FTSO_AUG_RESIZE,
+    FTSO_AUG_CENTER_CROP
+} ftso_augment_kind;
+
+/* A number that is given by place or by name. */
+typedef struct ftso_call_param {
+    const char *name;
+    double fallback; /* NAN: must be given */
+    double lowest, highest;
+    bool whole;
+} ftso_call_param;
+
+typedef struct ftso_augment_row {
+    const char *name;
+    size_t param_count;
+    ftso_call_param params[5];
+    bool random; /* chance has a part in it: not for tests */
+    bool sides;  /* the images come out with side args[0] */
+} ftso_augment_row;
+
+enum { FTSO_AUG_ARGS = 8, FTSO_AUG_MAX = 16 };
+
+/* Parameters in the row's order. normalize: the mean of each channel, then the standard deviation of each. */
+typedef struct ftso_augment {
+    ftso_augment_kind kind;
+    size_t arg_count;
+    double args[FTSO_AUG_ARGS];
+} ftso_augment;
+
+/* Plain data: copied by value. */
+typedef struct ftso_transform {
+    size_t count;
+    ftso_augment steps[FTSO_AUG_MAX];
+} ftso_transform;
+
+const ftso_augment_row *ftso_augment_rows(size_t *out_count);
+/* What is wrong with the list as a whole (steps out of order, a ratio from high to low), or NULL; `*out_step` says where. */
+const char *ftso_transform_fault(const ftso_transform *transform, size_t *out_step);
+/* The compact form: `resize(256) -> center_crop(224) -> normalize(0.5, 0.25)`; an empty list is the empty text. */
+void ftso_transform_print(const ftso_transform *transform, ftso_text *out);
+/* Its inverse, bit for bit. The text may come from anywhere: everything is checked. */
+ftso_status FTSO_MUST_USE ftso_transform_parse(const char *text, ftso_transform *out);
+
 /* ---------------------------------------------------------------- files: the one place that reads and writes them */
 
 /* Reads the whole file into the arena, NUL added. Refuses directories, devices and more than `limit_bytes`. */

@@ -123,13 +123,13 @@ static ftso_status load_images(ftso_arena *arena, const search_options *options_
                                const ftso_search *search, ftso_images *images)
 {
     const ftso_dataset *dataset = search->dataset;
-    const ftso_reader *reader = ftso_reader_find(dataset->kind);
-    if (!reader)
+    if (!ftso_reader_find(dataset->kind))
         return ftso_error(FTSO_ERROR_DATA,
                           "data set '%s': there is no reader for '%s'; there are %s", dataset->name,
                           dataset->kind, reader_names(arena));
     const char *path = options_->data ? options_->data : dataset->path;
-    ftso_status status = reader->load(path, false, images);
+    ftso_images_spec spec = ftso_dataset_spec(dataset);
+    ftso_status status = ftso_images_open(dataset->kind, path, false, &spec, images);
     if (status.code != FTSO_OK) return ftso_annotate(status, "data set '%s'", dataset->name);
     return status;
 }

@@ -310,6 +310,17 @@ static const ftso_error_doc docs[] = {
     {"E0815", "an unknown kind of data set",
      "The kinds are rows of the readers' table; the remedy names them.", "kind = cifar;",
      "kind = cifar10;"},
+    {"E0816", "a transform's steps out of order",
+     "Pixels are bytes until `normalize`, and numbers after it: only cutout works on these. A list "
+     "has at most 16 steps.",
+     "train = normalize -> flip;", "train = flip -> normalize;"},
+    {"E0817", "chance in a test",
+     "A test sees each image the same way every time: resize, center_crop and normalize.",
+     "test = crop(32) -> normalize;", "test = center_crop(32) -> normalize;"},
+    {"E0818", "a class without a name of its own",
+     "`classes` is their number, or a list of their names in the order of the labels, each in one "
+     "line.",
+     "classes = [\"cat\", \"cat\"];", "classes = [\"cat\", \"dog\"];"},
     {"E0901", "a graph's text has another form",
      "In the text form of a graph a mark, a name or a number is missing.", "%0 = input",
      "%0 = input() {…} : [N=2, 3, 8, 8]"},

@@ -302,22 +302,11 @@ static void print_optimizer(const char *word, const ftso_optimizer *optimizer, f
     ftso_text_puts(out, "\n");
 }
 
-static void print_transform(const char *word, const ftso_augment *steps, size_t count,
-                            ftso_text *out)
+static void print_transform(const char *word, const ftso_transform *transform, ftso_text *out)
 {
-    static const char *const names[] = {"crop",         "flip",         "cutout", "normalize",
-                                        "resized_crop", "color_jitter", "resize", "center_crop"};
-    static const int arities[] = {2, 1, 1, 0, 5, 4, 1, 1};
-    if (!count) return;
-    ftso_text_printf(out, "  %s", word);
-    for (size_t i = 0; i < count; i++) {
-        ftso_text_printf(out, "%s %s", i ? " ->" : "", names[steps[i].kind]);
-        for (int k = 0; k < arities[steps[i].kind]; k++) {
-            ftso_text_puts(out, k ? ", " : "(");
-            print_real(steps[i].args[k], out);
-        }
-        if (arities[steps[i].kind]) ftso_text_puts(out, ")");
-    }
+    if (!transform->count) return;
+    ftso_text_printf(out, "  %s ", word);
+    ftso_transform_print(transform, out);
     ftso_text_puts(out, "\n");
 }
 
@@ -328,6 +317,9 @@ static void print_dataset(const ftso_dataset *dataset, ftso_text *out)
                      ", %" PRId64 "], classes %" PRId64 "\n",
                      dataset->name, dataset->kind, dataset->path, dataset->channels, dataset->side,
                      dataset->side, dataset->classes);
+    for (int64_t i = 0; dataset->class_names && i < dataset->classes; i++) {
+        ftso_text_printf(out, "  class %" PRId64 " \"%s\"\n", i, dataset->class_names[i]);
+    }
     if (dataset->train_images) {
         ftso_text_printf(out, "  images %" PRId64 ", %" PRId64 "\n", dataset->train_images,
                          dataset->test_images);
@@ -339,8 +331,8 @@ static void print_dataset(const ftso_dataset *dataset, ftso_text *out)
         print_real(dataset->std[i], out);
         ftso_text_puts(out, "\n");
     }
-    print_transform("train", dataset->train_transform, dataset->train_count, out);
-    print_transform("test", dataset->test_transform, dataset->test_count, out);
+    print_transform("train", &dataset->train, out);
+    print_transform("test", &dataset->test, out);
 }
 
 static void print_search(const ftso_search *search, ftso_text *out)

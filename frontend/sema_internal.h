@@ -166,12 +166,6 @@ int ftso_sema_word(ftso_sema *sema, const ftso_ast_node *node, const char *what,
                    const char *const *words, size_t count);
 
 /* One parameter of a call that is read at once: optimisers, schedules, transforms. */
-typedef struct ftso_call_param {
-    const char *name;
-    double fallback; /* NAN: must be given */
-    double lowest, highest;
-    bool whole;
-} ftso_call_param;
 /* Binds the arguments of `call` to the parameters by place and name; `nodes[i]` NULL where not given. False after an error. */
 bool ftso_sema_bind(ftso_sema *sema, const ftso_ast_node *call, const char *const *names,
                     size_t count, const ftso_ast_node **nodes);

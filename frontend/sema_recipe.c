@@ -4,6 +4,8 @@
  */
 #include "sema_internal.h"
 
+#include <stdlib.h>
+
 /* ---------------------------------------------------------------- optimisers and schedules */
 
 static bool read_lr(ftso_sema *sema, const ftso_ast_node *node, ftso_lr *lr)
@@ -116,92 +118,99 @@ static bool read_optimizer(ftso_sema *sema, const ftso_ast_node *node, ftso_opti
 
 /* ---------------------------------------------------------------- data sets */
 
-/* What can be done to an image; parameters in the order of ftso_augment.args. */
-static const struct {
-    const char *name;
-    ftso_augment_kind kind;
-    size_t param_count;
-    ftso_call_param params[5];
-} transforms[] = {
-    {"crop", FTSO_AUG_CROP, 2, {{"side", NAN, 1, 4096, true}, {"pad", 0, 0, 256, true}}},
-    {"flip", FTSO_AUG_FLIP, 1, {{"p", 0.5, 0, 1, false}}},
-    {"cutout", FTSO_AUG_CUTOUT, 1, {{"side", NAN, 1, 4096, true}}},
-    {"normalize", FTSO_AUG_NORMALIZE, 0, {{0}}},
-    {"resized_crop",
-     FTSO_AUG_RESIZED_CROP,
-     5,
-     {{"side", NAN, 1, 4096, true},
-      {"area_from", 0.08, 0.001, 1, false},
-      {"area_to", 1, 0.001, 1, false},
-      {"ratio_from", 0.75, 0.1, 10, false},
-      {"ratio_to", 4.0 / 3, 0.1, 10, false}}},
-    {"color_jitter",
-     FTSO_AUG_COLOR_JITTER,
-     4,
-     {{"brightness", 0, 0, 1, false},
-      {"contrast", 0, 0, 1, false},
-      {"saturation", 0, 0, 1, false},
-      {"hue", 0, 0, 0.5, false}}},
-    {"resize", FTSO_AUG_RESIZE, 1, {{"side", NAN, 1, 4096, true}}},
-    {"center_crop", FTSO_AUG_CENTER_CROP, 1, {{"side", NAN, 1, 4096, true}}},
-};
+enum { MAX_CLASSES = 100000 };
 
-static bool read_transform(ftso_sema *sema, const ftso_ast_node *node, bool can_normalize,
-                           ftso_augment *out)
+static bool read_step(ftso_sema *sema, const ftso_ast_node *node, const ftso_dataset *dataset,
+                      bool can_normalize, ftso_augment *out)
 {
     if (node->kind != FTSO_AST_NAME && node->kind != FTSO_AST_CALL) {
         ftso_sema_wrong_type(sema, node, "a step of a transform",
                              "a call such as `crop(32, pad = 4)`");
         return false;
     }
-    const char *names[FTSO_COUNT(transforms)];
-    for (size_t i = 0; i < FTSO_COUNT(transforms); i++) {
-        names[i] = transforms[i].name;
+    size_t count;
+    const ftso_augment_row *rows = ftso_augment_rows(&count);
+    const char **names = FTSO_ARRAY(sema->arena, const char *, count);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = rows[i].name;
         if (strcmp(node->text, names[i]) != 0) continue;
-        *out = (ftso_augment){.kind = transforms[i].kind, .span = node->span};
-        if (out->kind == FTSO_AUG_NORMALIZE && !can_normalize) {
+        *out = (ftso_augment){.kind = (ftso_augment_kind)i, .arg_count = rows[i].param_count};
+        if (out->kind != FTSO_AUG_NORMALIZE)
+            return ftso_sema_call_numbers(sema, node, rows[i].params, rows[i].param_count,
+                                          out->args);
+        if (!can_normalize) {
             ftso_diag_error(sema->diag, "E0804", node->span,
                             "`normalize` needs the data set's `mean` and `std`")
                 ->help = "add `mean = [ … ];` and `std = [ … ];`, one number per channel";
             return false;
         }
-        return ftso_sema_call_numbers(sema, node, transforms[i].params, transforms[i].param_count,
-                                      out->args);
+        for (int64_t c = 0; c < dataset->channels && c < 4; c++) {
+            out->args[out->arg_count++] = dataset->mean[c];
+        }
+        for (int64_t c = 0; c < dataset->channels && c < 4; c++) {
+            out->args[out->arg_count++] = dataset->std[c];
+        }
+        return ftso_sema_call_numbers(sema, node, rows[i].params, 0, out->args);
     }
     ftso_diag_error(sema->diag, "E0803", node->text_span, "there is no transform `%s`", node->text)
-        ->help = ftso_sema_nearest(sema, node->text, names, FTSO_COUNT(transforms),
+        ->help = ftso_sema_nearest(sema, node->text, names, count,
                                    "transforms are crop, flip, cutout, normalize, resized_crop, "
                                    "color_jitter, resize, center_crop");
     return false;
 }
 
-/* a -> b -> c; the side that comes out must be the data set's. */
-static void read_transforms(ftso_sema *sema, const ftso_ast_item *item, const ftso_dataset *dataset,
-                            bool can_normalize, ftso_augment **out, size_t *out_count)
+/* That the last step of a size makes images as `image` says, and that a test has no chance in it. */
+static void check_steps(ftso_sema *sema, const ftso_ast_item *item, const ftso_dataset *dataset,
+                        const ftso_transform *transform, const ftso_span *spans)
+{
+    size_t count, last = SIZE_MAX, at;
+    const ftso_augment_row *rows = ftso_augment_rows(&count);
+    bool test = strcmp(item->word, "test") == 0;
+    for (size_t i = 0; i < transform->count; i++) {
+        const ftso_augment *step = &transform->steps[i];
+        if (rows[step->kind].sides) last = i;
+        if (step->kind == FTSO_AUG_CUTOUT && step->args[0] > (double)dataset->side) {
+            ftso_diag_error(sema->diag, "E0805", spans[i], "the cutout is larger than the image");
+        }
+        if (test && rows[step->kind].random) {
+            ftso_diag_error(sema->diag, "E0817", spans[i],
+                            "`%s` leaves something to chance, and a test is the same every time",
+                            rows[step->kind].name)
+                ->help = "tests take resize, center_crop and normalize";
+        }
+    }
+    const char *fault = ftso_transform_fault(transform, &at);
+    if (fault) ftso_diag_error(sema->diag, "E0816", spans[at], "%s", fault);
+    if (last == SIZE_MAX || !dataset->side) return;
+    int64_t side = (int64_t)transform->steps[last].args[0];
+    if (side == dataset->side) return;
+    ftso_diag_error(sema->diag, "E0805", spans[last],
+                    "the images come out %lld wide, and `image` says %lld", (long long)side,
+                    (long long)dataset->side)
+        ->help = "let the last crop have the side that `image` says";
+}
+
+/* a -> b -> c */
+static void read_transform(ftso_sema *sema, const ftso_ast_item *item, const ftso_dataset *dataset,
+                           bool can_normalize, ftso_transform *out)
 {
     if (!item) return;
     const ftso_ast_node *value = item->value;
-    size_t count = value->kind == FTSO_AST_CHAIN ? value->child_count : 1;
-    *out = FTSO_ARRAY(sema->arena, ftso_augment, count);
-    const ftso_augment *last = NULL;
-    for (size_t i = 0; i < count; i++) {
-        ftso_augment *step = &(*out)[*out_count];
-        if (!read_transform(sema, value->kind == FTSO_AST_CHAIN ? value->children[i] : value,
-                            can_normalize, step))
-            continue;
-        (*out_count)++;
-        bool sides = step->kind == FTSO_AUG_CROP || step->kind == FTSO_AUG_RESIZED_CROP ||
-                     step->kind == FTSO_AUG_RESIZE || step->kind == FTSO_AUG_CENTER_CROP;
-        if (sides) last = step;
-        if (step->kind == FTSO_AUG_CUTOUT && step->args[0] > (double)dataset->side) {
-            ftso_diag_error(sema->diag, "E0805", step->span, "the cutout is larger than the image");
-        }
+    bool chain = value->kind == FTSO_AST_CHAIN;
+    size_t count = chain ? value->child_count : 1;
+    ftso_span spans[FTSO_AUG_MAX];
+    if (count > FTSO_AUG_MAX) {
+        ftso_diag_error(sema->diag, "E0816", value->span, "%zu steps; a transform has at most %d",
+                        count, FTSO_AUG_MAX);
+        return;
     }
-    if (!last || last->args[0] == (double)dataset->side || !dataset->side) return;
-    ftso_diag_error(sema->diag, "E0805", last->span,
-                    "the images come out %lld wide, and `image` says %lld",
-                    (long long)last->args[0], (long long)dataset->side)
-        ->help = "let the last crop have the side that `image` says";
+    for (size_t i = 0; i < count; i++) {
+        const ftso_ast_node *node = chain ? value->children[i] : value;
+        ftso_augment *step = &out->steps[out->count];
+        if (!read_step(sema, node, dataset, can_normalize, step)) continue;
+        spans[out->count++] = node->span;
+    }
+    if (out->count == count) check_steps(sema, item, dataset, out, spans);
 }
 
 static bool read_per_channel(ftso_sema *sema, const ftso_ast_item *item, int64_t channels,
@@ -224,6 +233,60 @@ static bool read_per_channel(ftso_sema *sema, const ftso_ast_item *item, int64_t
         if (!ftso_sema_real(sema, list->children[i], what, lowest, 1000, &out[i])) return false;
     }
     return true;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const ftso_ast_node *const *one = a, *const *other = b;
+    int order = strcmp((*one)->text, (*other)->text);
+    return order ? order : (*one)->span.begin < (*other)->span.begin ? -1 : 1;
+}
+
+static bool name_of_a_class(ftso_sema *sema, const ftso_ast_node *node)
+{
+    if (node->kind != FTSO_AST_STRING) {
+        ftso_sema_wrong_type(sema, node, "the name of a class", "a string such as \"cat\"");
+        return false;
+    }
+    if (node->text[0] && !strpbrk(node->text, "\n\r")) return true;
+    ftso_diag_error(sema->diag, "E0818", node->span, "a class without a name in one line")->help =
+        "each class has a name of its own";
+    return false;
+}
+
+/* `classes = 10`, or the names of the classes in the order of their labels. */
+static void read_classes(ftso_sema *sema, const ftso_ast_node *value, ftso_dataset *dataset)
+{
+    if (value->kind != FTSO_AST_LIST) {
+        ftso_sema_whole(sema, value, "`classes`", 2, MAX_CLASSES, &dataset->classes);
+        return;
+    }
+    size_t count = value->child_count;
+    if (count < 2 || count > MAX_CLASSES) {
+        ftso_diag_error(sema->diag, "E0818", value->span, "`classes` has %zu name%s", count,
+                        count == 1 ? "" : "s")
+            ->help = "there are 2 to 100000 classes";
+        return;
+    }
+    const char **names = FTSO_ARRAY(sema->arena, const char *, count);
+    const ftso_ast_node **sorted = FTSO_ARRAY(sema->arena, const ftso_ast_node *, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!name_of_a_class(sema, value->children[i])) return;
+        names[i] = value->children[i]->text;
+        sorted[i] = value->children[i];
+    }
+    qsort(sorted, count, sizeof(*sorted), by_text);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(sorted[i - 1]->text, sorted[i]->text) != 0) continue;
+        ftso_diag_entry *entry = ftso_diag_error(sema->diag, "E0818", sorted[i]->span,
+                                                 "two classes are named \"%s\"", sorted[i]->text);
+        entry->help = "each class has a name of its own";
+        entry->note_span = sorted[i - 1]->span;
+        entry->note = "the first one";
+        return;
+    }
+    dataset->classes = (int64_t)count;
+    dataset->class_names = names;
 }
 
 static void read_images(ftso_sema *sema, const ftso_ast_item *item, ftso_dataset *dataset)
@@ -276,16 +339,16 @@ void ftso_sema_dataset(ftso_sema *sema, ftso_symbol *symbol)
     item = ftso_block_get(sema, &block, "image", keys[2].usage);
     bool shaped = item && ftso_sema_image(sema, item->value, &dataset->channels, &dataset->side);
     item = ftso_block_get(sema, &block, "classes", keys[3].usage);
-    if (item) ftso_sema_whole(sema, item->value, "`classes`", 2, 100000, &dataset->classes);
+    if (item) read_classes(sema, item->value, dataset);
     if ((item = ftso_block_find(&block, "images", NULL))) read_images(sema, item, dataset);
     const ftso_ast_item *mean = ftso_block_find(&block, "mean", NULL),
                         *std = ftso_block_find(&block, "std", NULL);
     if (mean && shaped) read_per_channel(sema, mean, dataset->channels, -1000, dataset->mean);
     if (std && shaped) read_per_channel(sema, std, dataset->channels, 1e-6, dataset->std);
-    read_transforms(sema, ftso_block_find(&block, "train", NULL), dataset, mean && std,
-                    &dataset->train_transform, &dataset->train_count);
-    read_transforms(sema, ftso_block_find(&block, "test", NULL), dataset, mean && std,
-                    &dataset->test_transform, &dataset->test_count);
+    read_transform(sema, ftso_block_find(&block, "train", NULL), dataset, mean && std,
+                   &dataset->train);
+    read_transform(sema, ftso_block_find(&block, "test", NULL), dataset, mean && std,
+                   &dataset->test);
     if (sema->diag->error_count == errors) symbol->record = dataset;
 }
 

@@ -224,24 +224,6 @@ typedef struct ftso_optimizer {
     ftso_span span;
 } ftso_optimizer;
 
-typedef enum ftso_augment_kind {
-    FTSO_AUG_CROP,
-    FTSO_AUG_FLIP,
-    FTSO_AUG_CUTOUT,
-    FTSO_AUG_NORMALIZE,
-    FTSO_AUG_RESIZED_CROP,
-    FTSO_AUG_COLOR_JITTER,
-    FTSO_AUG_RESIZE,
-    FTSO_AUG_CENTER_CROP
-} ftso_augment_kind;
-
-typedef struct ftso_augment {
-    ftso_augment_kind kind;
-    double args
-        [8]; /* crop: side, pad. flip: p. cutout: side. resized_crop: side, area lo, hi, ratio lo, hi. jitter: b, c, s, hue */
-    ftso_span span;
-} ftso_augment;
-
 typedef struct ftso_dataset {
     const char *name;
     const char *
@@ -249,9 +231,10 @@ typedef struct ftso_dataset {
     ftso_span kind_span;
     const char *path; /* as written */
     int64_t channels, side, classes;
+    const char *
+        *class_names; /* `classes` of them, in the order of their labels; NULL: not written */
     double mean[4], std[4];
-    ftso_augment *train_transform, *test_transform;
-    size_t train_count, test_count;
+    ftso_transform train, test; /* the steps as written; `test` has no chance in it */
     int64_t train_images,
         test_images; /* as written, 0 where not: lets `check` see a batch larger than the data */
     ftso_span span;

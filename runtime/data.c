@@ -17,6 +17,14 @@ static const ftso_reader readers[] = {
      "folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-… (MNIST's form), plain "
      "or .gz",
      ftso_load_idx},
+    {"imagefolder",
+     "folder with train/CLASS/….jpg (or .png) and test/CLASS/… or val/CLASS/…; pictures of any "
+     "size",
+     ftso_load_folder},
+    {"npy",
+     "folder with train_images.npy, train_labels.npy, test_images.npy, test_labels.npy (NumPy); "
+     "also x_train.npy, y_train.npy, …",
+     ftso_load_npy},
 };
 
 const ftso_reader *ftso_reader_rows(size_t *out_count)
@@ -30,13 +38,6 @@ const ftso_reader *ftso_reader_find(const char *kind)
     for (size_t i = 0; i < FTSO_COUNT(readers); i++)
         if (strcmp(readers[i].kind, kind) == 0) return &readers[i];
     return NULL;
-}
-
-void ftso_images_deinit(ftso_images *images)
-{
-    ftso_mem_free(images->pixels);
-    ftso_mem_free(images->labels);
-    memset(images, 0, sizeof(*images));
 }
 
 enum { HUGE_BYTES = 2 << 20 };

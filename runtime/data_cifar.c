@@ -1,8 +1,8 @@
 /*
  * CIFAR-10 and CIFAR-100 in their binary form: records of label bytes and 3 x 32 x 32 pixel bytes, planes in order.
  *
- * In: the folder, or the folder that its archive makes inside. Out: images and labels. Holds: whole records only, every
- * training file as long as the first, labels in range.
+ * In: the folder, or the folder that its archive makes inside. Out: images, labels, and the classes' names where the file
+ * that lists them is there. Holds: whole records only, every training file as long as the first, labels in range.
  */
 #include "runtime_internal.h"
 
@@ -15,7 +15,7 @@ typedef struct cifar {
     const char *name, *folder, *archive;
     const char *train_files[5];
     size_t train_count;
-    const char *test_file, *pickle_file;
+    const char *test_file, *pickle_file, *names_file;
     int label_bytes;
     int classes[2]; /* per label byte */
 } cifar;
@@ -29,6 +29,7 @@ static const cifar cifar10 = {
     .train_count = 5,
     .test_file = "test_batch.bin",
     .pickle_file = "data_batch_1",
+    .names_file = "batches.meta.txt",
     .label_bytes = 1,
     .classes = {10},
 };
@@ -41,6 +42,7 @@ static const cifar cifar100 = {
     .train_count = 1,
     .test_file = "test.bin",
     .pickle_file = "train",
+    .names_file = "fine_label_names.txt",
     .label_bytes = 2,
     .classes = {20, 100},
 };
@@ -135,6 +137,10 @@ static ftso_status load(const cifar *set, const char *path, bool test, ftso_imag
     for (size_t i = 0; i < count && status.code == FTSO_OK; i++)
         status = load_file(set, ftso_format(&arena, "%s/%s", folder, names[i]), i, count, &per_file,
                            out);
+    const char *class_names = NULL;
+    if (status.code == FTSO_OK) class_names = ftso_format(&arena, "%s/%s", folder, set->names_file);
+    if (class_names && ftso_file_exists(class_names))
+        status = ftso_class_names_read(class_names, out->classes, &out->class_names);
     ftso_arena_deinit(&arena);
     if (status.code != FTSO_OK) ftso_images_deinit(out);
     return status;

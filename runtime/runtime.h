@@ -234,42 +234,9 @@ int64_t ftso_random_below(ftso_random r, int64_t bound); /* unbiased to 2^-64 */
 void ftso_random_permutation(uint64_t seed, ftso_stream stream, uint64_t step, int64_t count,
                              int64_t take, int32_t *out);
 
-/* ---------------------------------------------------------------- data */
+/* ---------------------------------------------------------------- data sets, pictures, batches */
 
-/* Images in memory as bytes, planes in order (N,C,H,W), and labels. */
-typedef struct ftso_images {
-    int64_t count, channels, height, width, classes;
-    uint8_t *pixels;
-    int32_t *labels;
-} ftso_images;
-
-/* One row per kind of data set. `load` reads the training (or test) part under `path`, checks sizes and ranges. */
-typedef struct ftso_reader {
-    const char *kind; /* "cifar10", "cifar100", "idx" */
-    const char *doc;
-    ftso_status (*load)(const char *path, bool test, ftso_images *out);
-} ftso_reader;
-const ftso_reader *ftso_reader_find(const char *kind);
-const ftso_reader *ftso_reader_rows(size_t *out_count);
-void ftso_images_deinit(ftso_images *images);
-/* What the first bytes of a file look like: "a Git LFS pointer", "an HTML page", … or NULL. */
-const char *ftso_sniff(const uint8_t *bytes, size_t length);
-
-/* Geometry and normalisation of one batch; arithmetic in float32 per pixel: (x/255 - mean) / std. */
-typedef struct ftso_transform {
-    int64_t crop_side, crop_pad; /* 0: no crop */
-    float flip;                  /* probability of mirroring */
-    int64_t cutout_side;         /* 0: none */
-    float mean[4], std[4];
-} ftso_transform;
-
-/*
- * Writes images `indices[0..count)` to `out` (float32, N,C,H,W) and their labels to `out_labels`. The random choices of
- * image k of step s come from ftso_random_at(seed, stream, s, k): the same images whatever the threads.
- */
-void ftso_batch_make(const ftso_images *images, const int32_t *indices, int64_t count,
-                     const ftso_transform *transform, uint64_t seed, ftso_stream stream,
-                     uint64_t step, ftso_pool *pool, float *out, float *out_labels);
+#include "runtime/images.h"
 
 /* ---------------------------------------------------------------- learning rates */
 

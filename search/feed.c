@@ -10,54 +10,12 @@
 
 #include <string.h>
 
-static const char *const transform_names[] = {
-    [FTSO_AUG_CROP] = "crop",
-    [FTSO_AUG_FLIP] = "flip",
-    [FTSO_AUG_CUTOUT] = "cutout",
-    [FTSO_AUG_NORMALIZE] = "normalize",
-    [FTSO_AUG_RESIZED_CROP] = "resized_crop",
-    [FTSO_AUG_COLOR_JITTER] = "color_jitter",
-    [FTSO_AUG_RESIZE] = "resize",
-    [FTSO_AUG_CENTER_CROP] = "center_crop",
-};
-
-static ftso_status read_transform(const ftso_dataset *dataset, const ftso_augment *steps,
-                                  size_t count, ftso_transform *out)
+ftso_images_spec ftso_dataset_spec(const ftso_dataset *dataset)
 {
-    memset(out, 0, sizeof(*out));
-    for (int c = 0; c < 4; c++) out->std[c] = 1;
-    for (size_t i = 0; i < count; i++) {
-        const ftso_augment *step = &steps[i];
-        switch (step->kind) {
-        case FTSO_AUG_CROP:
-            out->crop_side = (int64_t)step->args[0];
-            out->crop_pad = (int64_t)step->args[1];
-            break;
-        case FTSO_AUG_FLIP:
-            out->flip = (float)step->args[0];
-            break;
-        case FTSO_AUG_CUTOUT:
-            out->cutout_side = (int64_t)step->args[0];
-            break;
-        case FTSO_AUG_NORMALIZE:
-            if (out->cutout_side > 0)
-                return ftso_error(FTSO_ERROR_USER,
-                                  "data set '%s': cutout sets normalised pixels to zero, so it "
-                                  "must come after normalize",
-                                  dataset->name);
-            for (int c = 0; c < 4; c++) {
-                out->mean[c] = (float)dataset->mean[c];
-                out->std[c] = dataset->std[c] > 0 ? (float)dataset->std[c] : 1;
-            }
-            break;
-        default:
-            return ftso_error(FTSO_ERROR_USER,
-                              "data set '%s': a search runs crop, flip, normalize and cutout, not "
-                              "%s; images of the right size need none",
-                              dataset->name, transform_names[step->kind]);
-        }
-    }
-    return FTSO_STATUS_OK;
+    return (ftso_images_spec){.channels = dataset->channels,
+                              .side = dataset->side,
+                              .classes = dataset->classes,
+                              .class_names = dataset->class_names};
 }
 
 /* That the images are what the space file says of them, and that there are enough. */
@@ -65,14 +23,7 @@ static ftso_status check_images(const ftso_search *search, const ftso_images *im
                                 const ftso_feed *feed)
 {
     const ftso_dataset *dataset = search->dataset;
-    if (images->channels != dataset->channels || images->height != dataset->side ||
-        images->width != dataset->side)
-        return ftso_error(FTSO_ERROR_USER,
-                          "data set '%s': the images are %lld x %lld x %lld, the space file says "
-                          "%lld x %lld x %lld",
-                          dataset->name, (long long)images->channels, (long long)images->height,
-                          (long long)images->width, (long long)dataset->channels,
-                          (long long)dataset->side, (long long)dataset->side);
+    const ftso_images_spec spec = ftso_dataset_spec(dataset);
     if (images->classes > dataset->classes)
         return ftso_error(FTSO_ERROR_USER,
                           "data set '%s': labels go up to %lld, the space file says %lld classes",
@@ -85,11 +36,10 @@ static ftso_status check_images(const ftso_search *search, const ftso_images *im
                           "has %lld",
                           (long long)search->batch, (long long)images->count, (long long)smaller);
     const ftso_transform *transforms[] = {&feed->train, &feed->valid, &feed->plain};
-    for (size_t i = 0; i < FTSO_COUNT(transforms); i++)
-        if (transforms[i]->crop_side > 0 && transforms[i]->crop_side != dataset->side)
-            return ftso_error(FTSO_ERROR_USER, "data set '%s': crop(%lld) of images of side %lld",
-                              dataset->name, (long long)transforms[i]->crop_side,
-                              (long long)dataset->side);
+    for (size_t i = 0; i < FTSO_COUNT(transforms); i++) {
+        ftso_status status = ftso_images_check(images, &spec, transforms[i]);
+        if (status.code != FTSO_OK) return ftso_annotate(status, "data set '%s'", dataset->name);
+    }
     return FTSO_STATUS_OK;
 }
 
@@ -105,30 +55,32 @@ ftso_status ftso_feed_init(ftso_feed *feed, ftso_arena *arena, const ftso_search
     feed->train_count = (int64_t)((double)images->count * search->train_portion + 5e-7);
     feed->valid_count = images->count - feed->train_count;
     feed->order_epoch = -1;
-    FTSO_TRY(read_transform(dataset, dataset->train_transform, dataset->train_count, &feed->train));
-    FTSO_TRY(read_transform(dataset, dataset->test_transform, dataset->test_count, &feed->plain));
+    feed->side = dataset->side;
+    feed->train = dataset->train;
+    feed->plain = dataset->test;
     feed->valid = search->augment_valid ? feed->train : feed->plain;
     FTSO_TRY(check_images(search, images, feed));
     feed->per_epoch = (feed->train_count + feed->batch - 1) / feed->batch;
     feed->order = FTSO_ARRAY(arena, int32_t, (size_t)feed->train_count);
     feed->valid_order = FTSO_ARRAY(arena, int32_t, (size_t)feed->valid_count);
-    size_t image = (size_t)(images->channels * images->height * images->width);
+    size_t image = (size_t)(dataset->channels * dataset->side * dataset->side);
     feed->out.image = FTSO_ARRAY(arena, float, image *(size_t)feed->batch);
     feed->out.label = FTSO_ARRAY(arena, float, (size_t)feed->batch);
     return FTSO_STATUS_OK;
 }
 
-static const ftso_feed_batch *make(ftso_feed *feed, const int32_t *indices, int64_t count,
-                                   const ftso_transform *transform, uint64_t seed,
-                                   ftso_stream stream, int64_t iteration)
+static ftso_status make(ftso_feed *feed, const int32_t *indices, int64_t count,
+                        const ftso_transform *transform, uint64_t seed, ftso_stream stream,
+                        int64_t iteration, const ftso_feed_batch **out)
 {
-    ftso_batch_make(feed->images, indices, count, transform, seed, stream, (uint64_t)iteration,
-                    feed->pool, feed->out.image, feed->out.label);
     feed->out.count = count;
-    return &feed->out;
+    *out = &feed->out;
+    return ftso_batch_make(feed->images, indices, count, transform, feed->side, seed, stream,
+                           (uint64_t)iteration, feed->pool, feed->out.image, feed->out.label);
 }
 
-const ftso_feed_batch *ftso_feed_train(ftso_feed *feed, uint64_t seed, int64_t iteration)
+ftso_status ftso_feed_train(ftso_feed *feed, uint64_t seed, int64_t iteration,
+                            const ftso_feed_batch **out)
 {
     int64_t epoch = iteration / feed->per_epoch;
     if (feed->order_epoch != epoch || feed->order_seed != seed) {
@@ -140,25 +92,24 @@ const ftso_feed_batch *ftso_feed_train(ftso_feed *feed, uint64_t seed, int64_t i
     int64_t begin = iteration % feed->per_epoch * feed->batch;
     int64_t left = feed->train_count - begin;
     return make(feed, feed->order + begin, left < feed->batch ? left : feed->batch, &feed->train,
-                seed, FTSO_STREAM_AUGMENT_TRAIN, iteration);
+                seed, FTSO_STREAM_AUGMENT_TRAIN, iteration, out);
 }
 
-const ftso_feed_batch *ftso_feed_valid(ftso_feed *feed, uint64_t seed, int64_t iteration)
+ftso_status ftso_feed_valid(ftso_feed *feed, uint64_t seed, int64_t iteration,
+                            const ftso_feed_batch **out)
 {
     ftso_random_permutation(seed, FTSO_STREAM_SHUFFLE_VALID, (uint64_t)iteration, feed->valid_count,
                             feed->batch, feed->valid_order);
     for (int64_t i = 0; i < feed->batch; i++) feed->valid_order[i] += (int32_t)feed->train_count;
     return make(feed, feed->valid_order, feed->batch, &feed->valid, seed, FTSO_STREAM_AUGMENT_VALID,
-                iteration);
+                iteration, out);
 }
 
-const ftso_feed_batch *ftso_feed_plain(ftso_feed *feed, int64_t begin, int64_t count)
+ftso_status ftso_feed_plain(ftso_feed *feed, int64_t begin, int64_t count,
+                            const ftso_feed_batch **out)
 {
     FTSO_ASSERT(begin >= 0 && count <= feed->batch && begin + count <= feed->valid_count);
-    ftso_transform still = feed->plain; /* a test transform has no chance in it; make sure */
-    still.flip = 0;
-    still.cutout_side = still.crop_side = still.crop_pad = 0;
     for (int64_t i = 0; i < count; i++)
         feed->valid_order[i] = (int32_t)(feed->train_count + begin + i);
-    return make(feed, feed->valid_order, count, &still, 0, FTSO_STREAM_AUGMENT_VALID, 0);
+    return make(feed, feed->valid_order, count, &feed->plain, 0, FTSO_STREAM_AUGMENT_VALID, 0, out);
 }

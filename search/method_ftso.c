@@ -245,11 +245,13 @@ static ftso_status iterate(ftso_search_job *job, uint64_t seed, int64_t iteratio
 {
     topology *t = job->self;
     bool frozen = iteration < job->search->freeze_epochs * t->feed.per_epoch;
-    if (!frozen)
-        FTSO_TRY(step_once(job, &t->arch, true, iteration,
-                           ftso_feed_valid(&t->feed, seed, iteration), &out->arch_loss));
-    FTSO_TRY(step_once(job, &t->weights, false, iteration,
-                       ftso_feed_train(&t->feed, seed, iteration), &out->train_loss));
+    const ftso_feed_batch *batch;
+    if (!frozen) {
+        FTSO_TRY(ftso_feed_valid(&t->feed, seed, iteration, &batch));
+        FTSO_TRY(step_once(job, &t->arch, true, iteration, batch, &out->arch_loss));
+    }
+    FTSO_TRY(ftso_feed_train(&t->feed, seed, iteration, &batch));
+    FTSO_TRY(step_once(job, &t->weights, false, iteration, batch, &out->train_loss));
     out->iterations = iteration + 1;
     if ((!frozen && !isfinite(out->arch_loss)) || !isfinite(out->train_loss))
         return ftso_error(FTSO_ERROR_USER,
@@ -279,7 +281,9 @@ static ftso_status measure(ftso_search_job *job, ftso_found *out)
         int64_t count = left < t->feed.batch ? left : t->feed.batch;
         if (count < least) break;
         double loss;
-        FTSO_TRY(run_batch(job, &t->plain, ftso_feed_plain(&t->feed, at, count), &loss));
+        const ftso_feed_batch *batch;
+        FTSO_TRY(ftso_feed_plain(&t->feed, at, count, &batch));
+        FTSO_TRY(run_batch(job, &t->plain, batch, &loss));
         sum += loss * (double)count;
         images += count;
     }

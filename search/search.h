@@ -51,6 +51,9 @@ typedef struct ftso_search_result {
     size_t chosen;
 } ftso_search_result;
 
+/* What a recipe says of its images, as the runtime's readers want it. */
+ftso_images_spec ftso_dataset_spec(const ftso_dataset *dataset);
+
 /*
  * Runs every seed of `search` on `device` with `images` (the training part). Result in `arena`; it holds the seeds that
  * were finished, and on FTSO_ERROR_INTERRUPTED also the one that was under way, as far as it came.

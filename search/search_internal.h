@@ -39,7 +39,7 @@ typedef struct ftso_feed_batch {
 typedef struct ftso_feed {
     const ftso_images *images;
     ftso_pool *pool;
-    int64_t batch, train_count, valid_count;
+    int64_t batch, side, train_count, valid_count;
     int64_t per_epoch; /* iterations; the last batch may be smaller */
     ftso_transform train, valid, plain;
     int32_t *order, *valid_order; /* of the current epoch; of the current iteration */
@@ -52,10 +52,13 @@ ftso_status FTSO_MUST_USE ftso_feed_init(ftso_feed *feed, ftso_arena *arena,
                                          const ftso_search *search, const ftso_images *images,
                                          ftso_pool *pool);
 /* Batches of iteration `iteration` (from 0). The content lives until the next call on this feed. */
-const ftso_feed_batch *ftso_feed_train(ftso_feed *feed, uint64_t seed, int64_t iteration);
-const ftso_feed_batch *ftso_feed_valid(ftso_feed *feed, uint64_t seed, int64_t iteration);
+ftso_status FTSO_MUST_USE ftso_feed_train(ftso_feed *feed, uint64_t seed, int64_t iteration,
+                                          const ftso_feed_batch **out);
+ftso_status FTSO_MUST_USE ftso_feed_valid(ftso_feed *feed, uint64_t seed, int64_t iteration,
+                                          const ftso_feed_batch **out);
 /* Images [begin, begin + count) of the validation half, unaugmented. */
-const ftso_feed_batch *ftso_feed_plain(ftso_feed *feed, int64_t begin, int64_t count);
+ftso_status FTSO_MUST_USE ftso_feed_plain(ftso_feed *feed, int64_t begin, int64_t count,
+                                          const ftso_feed_batch **out);
 
 /* ---------------------------------------------------------------- selection (select.c) */
 

@@ -354,12 +354,12 @@ static void test_table_of_readers(void **state)
     (void)state;
     size_t count;
     const ftso_reader *rows = ftso_reader_rows(&count);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 5);
     for (size_t i = 0; i < count; i++) {
         assert_ptr_equal(ftso_reader_find(rows[i].kind), &rows[i]);
         assert_true(strlen(rows[i].doc) > 10);
     }
-    assert_null(ftso_reader_find("imagefolder"));
+    assert_null(ftso_reader_find("hdf5"));
 }
 
 static void test_sniff(void **state)
@@ -405,7 +405,8 @@ enum {
 
 static void make_images(ftso_images *images)
 {
-    *images = (ftso_images){IMAGES, CHANNELS, SIDE, SIDE, 10, NULL, NULL};
+    *images = (ftso_images){
+        .count = IMAGES, .channels = CHANNELS, .height = SIDE, .width = SIDE, .classes = 10};
     images->pixels = ftso_mem_alloc(IMAGES * IMAGE);
     images->labels = ftso_mem_alloc(IMAGES * sizeof(int32_t));
     test_random random = {3};
@@ -413,16 +414,21 @@ static void make_images(ftso_images *images)
     for (int i = 0; i < IMAGES; i++) images->labels[i] = i % 10;
 }
 
-static const ftso_transform whole = {.crop_side = SIDE,
-                                     .crop_pad = 4,
-                                     .flip = 0.5f,
-                                     .cutout_side = 16,
-                                     .mean = {0.49139968f, 0.48215827f, 0.44653124f},
-                                     .std = {0.24703233f, 0.24348505f, 0.26158768f}};
+static const char whole[] =
+    "crop(32, 4) -> flip(0.5) -> normalize(0.49139968, 0.48215827, 0.44653124, "
+    "0.24703233, 0.24348505, 0.26158768) -> cutout(16)";
+static const float mean[] = {0.49139968f, 0.48215827f, 0.44653124f},
+                   std[] = {0.24703233f, 0.24348505f, 0.26158768f};
+
+static ftso_transform transform_of(const char *text)
+{
+    ftso_transform transform;
+    test_ok(ftso_transform_parse(text, &transform));
+    return transform;
+}
 
 /* A second implementation: pads, crops, mirrors, normalises and cuts out one after another, on whole pictures. */
-static void plain_image(const ftso_images *images, int64_t index, const ftso_transform *t,
-                        ftso_random r, float *out)
+static void plain_image(const ftso_images *images, int64_t index, ftso_random r, float *out)
 {
     enum { WIDE = SIDE + 8 };
     uint8_t padded[WIDE][WIDE];
@@ -438,7 +444,7 @@ static void plain_image(const ftso_images *images, int64_t index, const ftso_tra
             for (int x = 0; x < SIDE; x++) {
                 int from = mirrored ? SIDE - 1 - x : x;
                 float value = (float)padded[top + y][left + from] / 255.0f;
-                value = (value - t->mean[c]) / t->std[c];
+                value = (value - mean[c]) / std[c];
                 bool cut = y >= cut_y - 8 && y < cut_y + 8 && x >= cut_x - 8 && x < cut_x + 8;
                 out[c * PLANE + y * SIDE + x] = cut ? 0 : value;
             }
@@ -459,15 +465,16 @@ static void test_batch_against_plain(void **state)
     for (int threads = 1; threads <= 5; threads += 2) {
         ftso_pool *pool;
         test_ok(ftso_pool_new(threads, false, &pool));
-        ftso_batch_make(&images, indices, COUNT, &whole, 11, FTSO_STREAM_AUGMENT_TRAIN, 6, pool,
-                        out, labels);
+        ftso_transform t = transform_of(whole);
+        test_ok(ftso_batch_make(&images, indices, COUNT, &t, SIDE, 11, FTSO_STREAM_AUGMENT_TRAIN, 6,
+                                pool, out, labels));
         if (threads == 1) memcpy(first, out, COUNT * IMAGE * sizeof(float));
         assert_memory_equal(out, first, COUNT * IMAGE * sizeof(float));
         ftso_pool_free(pool);
     }
     for (int k = 0; k < COUNT; k++) {
         ftso_random r = ftso_random_at(11, FTSO_STREAM_AUGMENT_TRAIN, 6, (uint64_t)k);
-        plain_image(&images, indices[k], &whole, r, plain);
+        plain_image(&images, indices[k], r, plain);
         assert_memory_equal(out + k * IMAGE, plain, sizeof(plain));
         assert_true(labels[k] == (float)images.labels[indices[k]]);
         tops[(uint64_t)r.word[0] * 9 >> 32] = true;
@@ -487,25 +494,26 @@ static void test_batch_without_chance(void **state)
     make_images(&images);
     ftso_pool *pool;
     test_ok(ftso_pool_new(2, false, &pool));
-    const ftso_transform plain = {.mean = {0.5f, 0.25f, 0}, .std = {0.5f, 0.25f, 1}};
+    const ftso_transform plain = transform_of("normalize(0.5, 0.25, 0, 0.5, 0.25, 1)");
+    static const float means[] = {0.5f, 0.25f, 0}, stds[] = {0.5f, 0.25f, 1};
     const int32_t indices[2] = {8, 0};
     float out[2 * IMAGE], again[2 * IMAGE], labels[2];
-    ftso_batch_make(&images, indices, 2, &plain, 1, FTSO_STREAM_AUGMENT_VALID, 0, pool, out,
-                    labels);
+    test_ok(ftso_batch_make(&images, indices, 2, &plain, SIDE, 1, FTSO_STREAM_AUGMENT_VALID, 0,
+                            pool, out, labels));
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < IMAGE; i++) {
             int c = i / PLANE;
             float value = (float)images.pixels[indices[k] * IMAGE + i] / 255.0f;
-            assert_true(out[k * IMAGE + i] == (value - plain.mean[c]) / plain.std[c]);
+            assert_true(out[k * IMAGE + i] == (value - means[c]) / stds[c]);
         }
     assert_true(labels[0] == 8 && labels[1] == 0);
-    ftso_batch_make(&images, indices, 2, &plain, 2, FTSO_STREAM_AUGMENT_VALID, 9, pool, again,
-                    labels);
+    test_ok(ftso_batch_make(&images, indices, 2, &plain, SIDE, 2, FTSO_STREAM_AUGMENT_VALID, 9,
+                            pool, again, labels));
     assert_memory_equal(out, again, sizeof(out)); /* no chance in it: seed and step do not matter */
-    ftso_transform mirrored = plain;
-    mirrored.flip = 1;
-    ftso_batch_make(&images, indices, 1, &mirrored, 2, FTSO_STREAM_AUGMENT_VALID, 9, pool, again,
-                    labels);
+    const ftso_transform mirrored =
+        transform_of("flip(1) -> normalize(0.5, 0.25, 0, 0.5, 0.25, 1)");
+    test_ok(ftso_batch_make(&images, indices, 1, &mirrored, SIDE, 2, FTSO_STREAM_AUGMENT_VALID, 9,
+                            pool, again, labels));
     for (int i = 0; i < IMAGE; i++)
         assert_true(again[i] == out[i / SIDE * SIDE + SIDE - 1 - i % SIDE]);
     ftso_pool_free(pool);
@@ -524,11 +532,11 @@ static void test_crops_of_other_sizes(void **state)
     static const int64_t sides[] = {8, 72}, pads[] = {0, 40};
     for (int s = 0; s < 2; s++) {
         int64_t side = sides[s], pad = pads[s], range = SIDE + 2 * pad - side + 1;
-        ftso_transform t = {.crop_side = side, .crop_pad = pad, .std = {1, 1, 1}};
+        ftso_transform t = {1, {{FTSO_AUG_CROP, 2, {(double)side, (double)pad}}}};
         float *out = malloc((size_t)(CHANNELS * side * side) * sizeof(float)), label;
         for (uint64_t step = 0; step < 20; step++) {
-            ftso_batch_make(&images, &index, 1, &t, 4, FTSO_STREAM_AUGMENT_TRAIN, step, pool, out,
-                            &label);
+            test_ok(ftso_batch_make(&images, &index, 1, &t, side, 4, FTSO_STREAM_AUGMENT_TRAIN,
+                                    step, pool, out, &label));
             ftso_random r = ftso_random_at(4, FTSO_STREAM_AUGMENT_TRAIN, step, 0);
             int64_t top = (int64_t)((uint64_t)r.word[0] * (uint64_t)range >> 32) - pad;
             int64_t left = (int64_t)((uint64_t)r.word[1] * (uint64_t)range >> 32) - pad;

@@ -35,7 +35,8 @@ static void set_up(fixture *f)
     test_ok(ftso_parse_file(&f->arena, &f->diag, FTSO_SOURCE_DIR "/tests/search/toy.ftso", &ast));
     f->unit = ftso_check(&f->arena, &f->diag, ast);
     assert_non_null(f->unit);
-    f->images = (ftso_images){IMAGES, 3, SIDE, SIDE, CLASSES, NULL, NULL};
+    f->images = (ftso_images){
+        .count = IMAGES, .channels = 3, .height = SIDE, .width = SIDE, .classes = CLASSES};
     f->images.pixels = ftso_mem_alloc(IMAGES * IMAGE);
     f->images.labels = ftso_mem_alloc(IMAGES * sizeof(int32_t));
     for (int i = 0; i < IMAGES; i++) {
@@ -442,16 +443,13 @@ static void test_refusals(void **state)
     expect_error(&f, &search, FTSO_ERROR_USER,
                  "data set 'small': labels go up to 2, the space file says 2 classes");
     dataset.classes = 3;
-    ftso_augment steps[2] = {{.kind = FTSO_AUG_CUTOUT, .args = {4}}, {.kind = FTSO_AUG_NORMALIZE}};
-    dataset.train_transform = steps;
-    dataset.train_count = 2;
+    dataset.train = (ftso_transform){1, {{FTSO_AUG_CROP, 2, {9, 0}}}};
     expect_error(&f, &search, FTSO_ERROR_USER,
-                 "data set 'small': cutout sets normalised pixels to zero, so it must come after "
-                 "normalize");
-    steps[0].kind = FTSO_AUG_COLOR_JITTER;
+                 "data set 'small': the images are 8 x 8, too small for a crop of 9 with a border "
+                 "of 0");
+    dataset.train = (ftso_transform){1, {{FTSO_AUG_RESIZE, 1, {9}}}};
     expect_error(&f, &search, FTSO_ERROR_USER,
-                 "data set 'small': a search runs crop, flip, normalize and cutout, not "
-                 "color_jitter; images of the right size need none");
+                 "data set 'small': the images are 3 x 9 x 9, the space file says 3 x 8 x 8");
     tear_down(&f);
 }
 
@@ -465,7 +463,7 @@ static void test_last_batch_of_one(void **state)
     ftso_dataset dataset = *search.dataset;
     search.dataset = &dataset;
     dataset.side = f.images.height = f.images.width = 2;
-    dataset.train_count = dataset.test_count = 0;
+    dataset.train.count = dataset.test.count = 0;
     search.batch = 7; /* 22 = 3 * 7 + 1 */
     fake device;
     ftso_device interface = fake_open(&device);

@@ -20,7 +20,8 @@ enum { IMAGES = 45, SIDE = 8, CLASSES = 3, PLANE = SIDE * SIDE, IMAGE = 3 * PLAN
 static void make_images(ftso_images *images)
 {
     test_random random = {17};
-    *images = (ftso_images){IMAGES, 3, SIDE, SIDE, CLASSES, NULL, NULL};
+    *images = (ftso_images){
+        .count = IMAGES, .channels = 3, .height = SIDE, .width = SIDE, .classes = CLASSES};
     images->pixels = ftso_mem_alloc(IMAGES * IMAGE);
     images->labels = ftso_mem_alloc(IMAGES * sizeof(int32_t));
     for (int i = 0; i < IMAGES; i++) {
