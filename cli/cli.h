@@ -24,6 +24,7 @@ typedef struct ftso_verb {
 } ftso_verb;
 const ftso_verb *ftso_verb_rows(size_t *out_count);
 
+int ftso_verb_build(int argc, char **argv);
 int ftso_verb_bench(int argc, char **argv);
 int ftso_verb_check(int argc, char **argv);
 int ftso_verb_count(int argc, char **argv);

@@ -1,6 +1,7 @@
 /*
  * ftso doctor: what this machine has and lacks. One row per thing.
  */
+#include "cli/build.h"
 #include "cli/options.h"
 
 #include <dlfcn.h>
@@ -31,7 +32,7 @@ static void row(const char *mark, const char *name, const char *text)
 
 static void show_targets(ftso_arena *arena)
 {
-    static const char *const names[] = {"x86-64", "x86-64-v3", "x86-64-v4"};
+    static const char *const names[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
     for (size_t i = 0; i < FTSO_COUNT(names); i++) {
         ftso_target target;
         ftso_text why;
@@ -44,6 +45,33 @@ static void show_targets(ftso_arena *arena)
                                      : status.message);
         ftso_text_deinit(&why);
     }
+}
+
+/* What `ftso build` runs. */
+static const struct {
+    const char *name, *what, *package;
+} tools[] = {
+    {"cc", "links executables", "gcc libc6-dev"},
+    {"ld", "joins the objects of libraries", "binutils"},
+    {"objcopy", "hides a library's inner names", "binutils"},
+    {"ar", "packs static libraries", "binutils"},
+};
+
+static void show_tools(ftso_arena *arena)
+{
+    for (size_t i = 0; i < FTSO_COUNT(tools); i++) {
+        const char *path = ftso_tool_find(arena, tools[i].name);
+        row(path ? "ok" : "absent", tools[i].name,
+            path ? path
+                 : ftso_format(arena, "%s for ftso build: apt-get install %s", tools[i].what,
+                               tools[i].package));
+    }
+    ftso_target host;
+    const char *archive = NULL;
+    if (ftso_target_host(arena, &host).code == FTSO_OK)
+        archive = ftso_installed_file(arena, ftso_system_of(arena, &host), "libftso_artefact.a");
+    row(archive ? "ok" : "absent", "artefact runtime",
+        archive ? archive : "libftso_artefact.a for ftso build: build ftso again with cmake");
 }
 
 /* Libraries that are opened at run time where they are installed; nothing that is here today needs them. */
@@ -94,6 +122,7 @@ int ftso_verb_doctor(int argc, char **argv)
         row("absent", "Fashion-MNIST",
             "apt-get install dataset-fashion-mnist, or give your own images with --data");
 
+    show_tools(&arena);
     for (size_t i = 0; i < FTSO_COUNT(optional); i++) {
         void *library = dlopen(optional[i].file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
         row(library ? "ok" : "absent", optional[i].name,

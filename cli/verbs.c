@@ -17,6 +17,7 @@ static const ftso_verb verbs[] = {
      ftso_verb_count},
     {"search", "find cells: topology first, operators second", ftso_verb_search},
     {"show", "draw a found or published cell, or print it in another form", ftso_verb_show},
+    {"build", "make an executable of a network and its weights", ftso_verb_build},
     {"bench", "time a step, region by region", ftso_verb_bench},
     {"explain", "what an error code means, with a bad and a good example", ftso_verb_explain},
     {"doctor", "what this machine has, what is missing, and how to get it", ftso_verb_doctor},

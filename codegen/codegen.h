@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "ir/ir.h"
+#include "runtime/artefact.h"
 #include "runtime/runtime.h"
 
 /* What code is made for. */
@@ -23,10 +24,13 @@ typedef struct ftso_target {
 
 /* The host. */
 ftso_status FTSO_MUST_USE ftso_target_host(ftso_arena *arena, ftso_target *out);
-/* "native", "x86-64" (SSE2), "x86-64-v3" (AVX2), "x86-64-v4" (AVX-512). An unknown name lists those known. */
+/* "native", "x86-64" (SSE2), "x86-64-v2" (SSE4.2), "x86-64-v3" (AVX2), "x86-64-v4" (AVX-512). An unknown name lists those known. */
 ftso_status FTSO_MUST_USE ftso_target_named(ftso_arena *arena, const char *name, ftso_target *out);
 /* Whether this machine can run the target's code; the reason if not. */
 bool ftso_target_runs_here(const ftso_target *target, ftso_text *why);
+
+/* Features that the target's code may use, "avx2,fma", in the words of ftso_cpu_missing; in `arena`. */
+const char *ftso_target_needs(ftso_arena *arena, const ftso_target *target);
 
 /*
  * What may vary without changing any result: forced by tests, chosen by the cost model otherwise (0: choose).
@@ -68,6 +72,11 @@ typedef struct ftso_compiler_options {
     const ftso_kernel_table *kernels;
     const char *
         identity; /* of the code generator, part of cache keys; NULL: this build's (tests give others) */
+    /*
+     * Ahead of time: code stays in object files (ftso_compiler_objects) and is not linked into this process. A program's
+     * kernels then hold, in place of addresses, their symbols' names (const char *), which live as long as the compiler.
+     */
+    bool ahead;
 } ftso_compiler_options;
 
 /* Counts and times, for --time and for tests of the cache. */
@@ -89,6 +98,30 @@ void ftso_compiler_free(ftso_compiler *compiler);
 ftso_status FTSO_MUST_USE ftso_compile(ftso_compiler *compiler, ftso_arena *arena,
                                        const ftso_schedule *schedule, ftso_program **out_program,
                                        ftso_compile_report *report);
+
+/* Hash over the code generator's sources: this build's. */
+const char *ftso_codegen_identity(void);
+
+/* ---------------------------------------------------------------- ahead of time */
+
+/* A file for a linker. `name` has no folder and no suffix. */
+typedef struct ftso_object {
+    const char *name;
+    const void *bytes;
+    size_t size_bytes;
+} ftso_object;
+
+/* The units of a compiler that works ahead of time, each once, in the order they were first asked for. Their bytes are the compiler's. */
+const ftso_object *ftso_compiler_objects(const ftso_compiler *compiler, ftso_arena *arena,
+                                         size_t *out_count);
+/*
+ * One more object: `artefact` and all that it points to as data, under the symbol FTSO_ARTEFACT_SYMBOL; its programs come
+ * from compilers that work ahead of time. Weights, record and the like lie in sections of their own, whose names
+ * FTSO_SECTION_* say. The bytes are in `arena`.
+ */
+ftso_status FTSO_MUST_USE ftso_artefact_object(ftso_arena *arena, const ftso_target *target,
+                                               const ftso_artefact *artefact,
+                                               ftso_object *out_object);
 
 /* The layout that CPU programs use: bytes that a value takes, channels of images rounded up to the vector width. */
 int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape);

@@ -28,14 +28,15 @@ typedef struct ftso_code_unit {
 /* Key of a region for a target: region text, tuning, target, LLVM's version and the code generator's identity. */
 ftso_unit_key ftso_unit_key_of(const ftso_compiler_options *options, const ftso_schedule *schedule,
                                const ftso_region *region, const char *identity);
-/* The identity of this build's code generator. */
-const char *ftso_codegen_identity(void);
 
 /* Emits, optimises and assembles `region` in a context of its own. With `text`, appends the LLVM text instead (or the
  * assembly), and makes no object. */
 ftso_status FTSO_MUST_USE ftso_unit_make(const ftso_compiler_options *options,
                                          const ftso_schedule *schedule, const ftso_region *region,
                                          ftso_code_unit *unit, ftso_text *text, bool assembly);
+
+/* NULL where this LLVM has no such target. The caller disposes of it. */
+LLVMTargetMachineRef ftso_target_machine(const ftso_target *target);
 
 /* Reads a unit from the cache folder; false where it is not there or is damaged (was_damaged then). */
 bool ftso_cache_read(const char *folder, ftso_code_unit *unit);

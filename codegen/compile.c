@@ -47,8 +47,10 @@ ftso_status ftso_compiler_new(const ftso_compiler_options *options, ftso_compile
     if (options->cache_dir)
         compiler->options.cache_dir = ftso_strdup(&compiler->arena, options->cache_dir);
     if (!options->identity) compiler->options.identity = ftso_codegen_identity();
-    ftso_status status =
-        llvm_status(LLVMOrcCreateLLJIT(&compiler->jit, NULL), "the linker of compiled code");
+    ftso_status status = FTSO_STATUS_OK;
+    if (!options->ahead)
+        status =
+            llvm_status(LLVMOrcCreateLLJIT(&compiler->jit, NULL), "the linker of compiled code");
     if (status.code != FTSO_OK) {
         ftso_compiler_free(compiler);
         return status;
@@ -61,6 +63,8 @@ void ftso_compiler_free(ftso_compiler *compiler)
 {
     if (!compiler) return;
     if (compiler->jit) LLVMConsumeError(LLVMOrcDisposeLLJIT(compiler->jit));
+    for (size_t i = 0; i < compiler->unit_count; i++)
+        if (compiler->units[i]->object) LLVMDisposeMemoryBuffer(compiler->units[i]->object);
     ftso_arena_deinit(&compiler->arena);
     ftso_mem_free(compiler);
 }
@@ -120,8 +124,11 @@ static void make_all(work *w)
 static ftso_status find(ftso_compiler *compiler, const ftso_code_unit *unit, const char *part,
                         ftso_kernel *out)
 {
-    char name[64];
-    snprintf(name, sizeof(name), "r%s_%s", unit->key.text, part);
+    const char *name = ftso_format(&compiler->arena, "r%s_%s", unit->key.text, part);
+    if (compiler->options.ahead) {
+        *out = (ftso_kernel)(uintptr_t)name;
+        return FTSO_STATUS_OK;
+    }
     LLVMOrcExecutorAddress address = 0;
     FTSO_TRY(
         llvm_status(LLVMOrcLLJITLookup(compiler->jit, &address, name), "linking compiled code"));
@@ -131,11 +138,13 @@ static ftso_status find(ftso_compiler *compiler, const ftso_code_unit *unit, con
 
 static ftso_status link_unit(ftso_compiler *compiler, ftso_code_unit *unit)
 {
-    LLVMMemoryBufferRef object = unit->object;
-    unit->object = NULL; /* the linker owns it now */
-    FTSO_TRY(llvm_status(LLVMOrcLLJITAddObjectFile(
-                             compiler->jit, LLVMOrcLLJITGetMainJITDylib(compiler->jit), object),
-                         "linking compiled code"));
+    if (!compiler->options.ahead) {
+        LLVMMemoryBufferRef object = unit->object;
+        unit->object = NULL; /* the linker owns it now */
+        FTSO_TRY(llvm_status(LLVMOrcLLJITAddObjectFile(
+                                 compiler->jit, LLVMOrcLLJITGetMainJITDylib(compiler->jit), object),
+                             "linking compiled code"));
+    }
     const ftso_launch_shape *shape = &unit->shape;
     unit->kernels = (ftso_kernel_set){.images_per_item = shape->images_per_item,
                                       .fixed_items = shape->fixed_items,
@@ -184,20 +193,35 @@ static ftso_status units_for(ftso_compiler *compiler, ftso_arena *arena,
         ftso_code_unit *unit = w.units[i];
         if (status.code == FTSO_OK) status = unit->status;
         if (status.code == FTSO_OK) status = link_unit(compiler, unit);
-        if (unit->object) LLVMDisposeMemoryBuffer(unit->object);
-        unit->object = NULL;
         report->cache_hits += unit->from_cache;
         report->cache_damaged += unit->was_damaged;
         report->emit_s += unit->emit_s;
         report->optimise_s += unit->optimise_s;
     }
-    if (status.code != FTSO_OK)
+    if (status.code != FTSO_OK) {
         compiler->unit_count -= w.count; /* the last ones: none of them is good */
+        for (size_t i = 0; i < w.count; i++)
+            if (w.units[i]->object) LLVMDisposeMemoryBuffer(w.units[i]->object);
+    }
     report->link_s += ftso_clock_s() - start;
     report->regions += (int64_t)count;
     report->unique_regions += (int64_t)w.count;
     *out_units = units;
     return status;
+}
+
+const ftso_object *ftso_compiler_objects(const ftso_compiler *compiler, ftso_arena *arena,
+                                         size_t *out_count)
+{
+    FTSO_ASSERT(compiler->options.ahead);
+    ftso_object *objects = FTSO_ARRAY(arena, ftso_object, compiler->unit_count);
+    for (size_t i = 0; i < compiler->unit_count; i++) {
+        const ftso_code_unit *unit = compiler->units[i];
+        objects[i] = (ftso_object){unit->key.text, LLVMGetBufferStart(unit->object),
+                                   LLVMGetBufferSize(unit->object)};
+    }
+    *out_count = compiler->unit_count;
+    return objects;
 }
 
 /* ---------------------------------------------------------------- programs */

@@ -47,10 +47,21 @@ static const struct {
     const char *name, *features;
     int vector_floats, vector_registers;
     bool has_fma;
-    const char *needs[6];
+    const char *needs[8];
 } levels[] = {
     {"x86-64", "+sse2", 4, 16, false, {0}},
-    {"x86-64-v3", "+avx2,+fma", 8, 16, true, {"avx2", "fma", "bmi2", "f16c"}},
+    {"x86-64-v2",
+     "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt",
+     4,
+     16,
+     false,
+     {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"}},
+    {"x86-64-v3",
+     "+avx2,+fma",
+     8,
+     16,
+     true,
+     {"avx", "avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"}},
     {"x86-64-v4",
      "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl",
      16,
@@ -74,7 +85,8 @@ ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *
     }
     return ftso_error(
         FTSO_ERROR_USAGE,
-        "there is no processor '%s'; there are native, x86-64, x86-64-v3 and x86-64-v4", name);
+        "there is no processor '%s'; there are native, x86-64, x86-64-v2, x86-64-v3 and x86-64-v4",
+        name);
 }
 
 bool ftso_target_runs_here(const ftso_target *target, ftso_text *why)
@@ -91,6 +103,27 @@ bool ftso_target_runs_here(const ftso_target *target, ftso_text *why)
                          target->cpu);
     LLVMDisposeMessage(host);
     return !missing;
+}
+
+/* Of a level its own list; of any other target what its features say and a running program can ask about. */
+const char *ftso_target_needs(ftso_arena *arena, const ftso_target *target)
+{
+    const char *list = "";
+    for (size_t i = 0; i < FTSO_COUNT(levels); i++) {
+        if (strcmp(levels[i].name, target->cpu) != 0) continue;
+        for (size_t k = 0; k < FTSO_COUNT(levels[i].needs) && levels[i].needs[k]; k++)
+            list = ftso_format(arena, "%s%s%s", list, k ? "," : "", levels[i].needs[k]);
+        return list;
+    }
+    for (const char *at = target->features; *at;) {
+        size_t length = strcspn(at, ",");
+        const char *name = ftso_strndup(arena, at + 1, length > 0 ? length - 1 : 0);
+        if (*at == '+' && ftso_cpu_knows(name))
+            list = ftso_format(arena, "%s%s%s", list, *list ? "," : "", name);
+        at += length;
+        at += *at == ',';
+    }
+    return list;
 }
 
 enum { SLACK_LINES = 2, LINE_BYTES = 64 };

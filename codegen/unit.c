@@ -56,7 +56,7 @@ static const ftso_kernel_class *class_of(const ftso_compiler_options *options,
     return NULL;
 }
 
-static LLVMTargetMachineRef machine_for(const ftso_target *target)
+LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
 {
     LLVMTargetRef found;
     char *message = NULL;
@@ -150,7 +150,7 @@ ftso_status ftso_unit_make(const ftso_compiler_options *options, const ftso_sche
     if (!class)
         return ftso_error(FTSO_ERROR_INTERNAL, "there is no kernel class '%s'",
                           region->kernel_class);
-    LLVMTargetMachineRef machine = machine_for(&options->target);
+    LLVMTargetMachineRef machine = ftso_target_machine(&options->target);
     if (!machine)
         return ftso_error(FTSO_ERROR_DEVICE, "this LLVM makes no code for '%s'",
                           options->target.triple);

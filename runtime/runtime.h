@@ -138,6 +138,12 @@ void ftso_states_share_work(ftso_states *states);
 /* The state's memory, 64-byte aligned, made (zeroed) on first use; another size than before is an internal error. */
 ftso_status FTSO_MUST_USE ftso_states_get(ftso_states *states, const char *name, int64_t size_bytes,
                                           float **out_data);
+/*
+ * The state `name` is the caller's memory from here on, and only read: by programs that give the state no new content.
+ * 64-byte aligned; lives longer than the states.
+ */
+ftso_status FTSO_MUST_USE ftso_states_lend(ftso_states *states, const char *name, const float *data,
+                                           int64_t size_bytes);
 
 /*
  * A program bound to memory: one block for arena, shared and scratch memory, in huge pages where the system has them,

@@ -53,6 +53,32 @@ ftso_work *ftso_states_work(ftso_states *states)
     return states->shares_work ? &states->work : NULL;
 }
 
+/* Room for one more state. */
+static ftso_status add(ftso_states *states, const char *name, const state *content)
+{
+    if (states->count == states->capacity) {
+        size_t wider = states->capacity ? states->capacity * 2 : 8;
+        state *fresh = ftso_mem_resize(states->items, wider * sizeof(state));
+        if (!fresh) return ftso_error(FTSO_ERROR_LIMIT, "no memory for state \"%s\"", name);
+        states->items = fresh;
+        states->capacity = wider;
+    }
+    state s = *content;
+    s.name = ftso_mem_alloc(strlen(name) + 1);
+    if (!s.name) return ftso_error(FTSO_ERROR_LIMIT, "no memory for state \"%s\"", name);
+    strcpy(s.name, name);
+    states->items[states->count++] = s;
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_states_lend(ftso_states *states, const char *name, const float *data,
+                             int64_t size_bytes)
+{
+    /* Kept where writable states are kept, and handed out by ftso_states_get like them. */
+    state s = {.data = (float *)(uintptr_t)data, .size_bytes = size_bytes};
+    return add(states, name, &s);
+}
+
 ftso_status ftso_states_get(ftso_states *states, const char *name, int64_t size_bytes,
                             float **out_data)
 {
@@ -68,29 +94,21 @@ ftso_status ftso_states_get(ftso_states *states, const char *name, int64_t size_
         *out_data = s->data;
         return FTSO_STATUS_OK;
     }
-    if (states->count == states->capacity) {
-        size_t wider = states->capacity ? states->capacity * 2 : 8;
-        state *fresh = ftso_mem_resize(states->items, wider * sizeof(state));
-        if (!fresh) return ftso_error(FTSO_ERROR_LIMIT, "no memory for state \"%s\"", name);
-        states->items = fresh;
-        states->capacity = wider;
-    }
     state s = {.size_bytes = size_bytes};
     size_t total;
     if (!ftso_size_add((size_t)size_bytes, ALIGNMENT_BYTES, &total)) total = SIZE_MAX;
-    s.name = ftso_mem_alloc(strlen(name) + 1);
     s.block = ftso_mem_alloc(total);
-    if (!s.name || !s.block) {
-        ftso_mem_free(s.name);
-        ftso_mem_free(s.block);
+    if (!s.block)
         return ftso_error(FTSO_ERROR_LIMIT, "no memory for %lld bytes of state \"%s\"",
                           (long long)size_bytes, name);
-    }
-    strcpy(s.name, name);
     uintptr_t start = ((uintptr_t)s.block + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES;
     s.data = (float *)(start * ALIGNMENT_BYTES);
     memset(s.data, 0, (size_t)size_bytes);
-    states->items[states->count++] = s;
+    ftso_status status = add(states, name, &s);
+    if (status.code != FTSO_OK) {
+        ftso_mem_free(s.block);
+        return status;
+    }
     *out_data = s.data;
     return FTSO_STATUS_OK;
 }

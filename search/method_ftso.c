@@ -113,25 +113,6 @@ static void close_topology(ftso_search_job *job)
 
 /* ---------------------------------------------------------------- initial values */
 
-/* Kernels U(-b, b) with b = 1/sqrt(fan_in), element e of tensor k from (seed, weights, k, e / 4); the rest its fill. */
-static void draw_weights(const ftso_network *network, uint64_t seed, float *out)
-{
-    for (size_t k = 0; k < network->weight_count; k++) {
-        const ftso_weight *w = &network->weight_table[k];
-        int64_t count = ftso_shape_count(w->shape);
-        double bound = w->fan_in > 0 ? 1 / sqrt((double)w->fan_in) : 0;
-        ftso_random r = {{0}};
-        for (int64_t e = 0; e < count; e++) {
-            if (w->fan_in == 0) {
-                out[w->offset + e] = (float)w->fill;
-                continue;
-            }
-            if (e % 4 == 0) r = ftso_random_at(seed, FTSO_STREAM_WEIGHTS, k, (uint64_t)(e / 4));
-            out[w->offset + e] = (float)((2 * ftso_random_uniform(r.word[e % 4]) - 1) * bound);
-        }
-    }
-}
-
 /* init_std * N(0, 1), two numbers from (seed, arch, 0, e / 2). */
 static void draw_arch(const ftso_search *search, uint64_t seed, int64_t count, float *out)
 {
@@ -154,7 +135,7 @@ static ftso_status reset_states(ftso_search_job *job, const loaded *step, uint64
         if (!ftso_node_is(node, "state")) continue;
         int64_t count = ftso_shape_count(node->shape);
         memset(t->numbers, 0, sizeof(float) * (size_t)count);
-        if (v == network->weights) draw_weights(network, seed, t->numbers);
+        if (v == network->weights) ftso_weights_draw(network, seed, t->numbers);
         if (v == network->arch) draw_arch(job->search, seed, count, t->numbers);
         const char *name = node->attrs[ftso_op_attr(node->op, "name")].name;
         FTSO_TRY(job->device->write_state(job->device->self, name, t->numbers, count));

@@ -68,6 +68,11 @@ ftso_status FTSO_MUST_USE ftso_search_run(ftso_arena *arena, const ftso_search *
  * classes are the data set's.
  */
 ftso_lower_options ftso_search_lower_options(const ftso_search *search);
+/*
+ * Initial content of the flat `weights` state: kernels U(-b, b) with b = 1/sqrt(fan_in), element e of tensor k from
+ * (seed, weights, k, e / 4); the rest its fill. `out` has room for weight_total numbers.
+ */
+void ftso_weights_draw(const ftso_network *network, uint64_t seed, float *out);
 /* How much the seeds agree. Texts and arrays live in the arena. */
 typedef struct ftso_spread_topology {
     const char *text;    /* sources of each node, ascending: "0,1 0,1 1,2 0,3" */

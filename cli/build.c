@@ -1,0 +1,424 @@
+/*
+ * From a network and its weights to an artefact: code ahead of time, the reference's results, one record, a linker.
+ *
+ * In: a source (genotype, weights), choices. Out: the file or folder that was asked for. Holds: the same source and
+ * choices give the same bytes, wherever and whenever; the expected results come from the interpreter, never from the code.
+ * Start reading at ftso_build_run.
+ */
+#include "cli/build.h"
+
+#include "kernels/kernels.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+enum { MAX_CODES = 4, MAX_ARTEFACT_BYTES = 1 << 30 };
+
+/* All that becomes one artefact. */
+typedef struct build {
+    ftso_input *input;
+    ftso_arena *arena;
+    const ftso_build_source *source;
+    const ftso_build_options *options;
+    const ftso_build_kind *kind;
+    ftso_network *network, *reference; /* at the planned batch; at one image */
+    ftso_text graph_text;
+    const char *archive; /* the runtime's path */
+    ftso_target targets[MAX_CODES];
+    const char *cpus[MAX_CODES];
+    ftso_compiler *compilers[MAX_CODES];
+    ftso_artefact_code codes[MAX_CODES];
+    size_t code_count;
+    ftso_seal seal;
+    ftso_artefact artefact;
+} build;
+
+ftso_network *ftso_build_lower(ftso_input *input, const ftso_build_source *source, int64_t batch)
+{
+    ftso_lower_options options = {.batch = batch, .inference = true};
+    if (source->dataset) {
+        options.image_channels = source->dataset->channels;
+        options.image_side = source->dataset->side;
+        options.classes = source->dataset->classes;
+    }
+    return ftso_lower_network(&input->arena, &input->diag, source->space, source->genotype,
+                              &options);
+}
+
+/* ---------------------------------------------------------------- targets */
+
+static ftso_status choose_targets(build *b)
+{
+    static const char *const levels[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2"};
+    const char *cpu = b->options->cpu ? b->options->cpu : "native";
+    if (strcmp(cpu, "multi") == 0)
+        for (size_t i = 0; i < FTSO_COUNT(levels); i++) b->cpus[b->code_count++] = levels[i];
+    else
+        b->cpus[b->code_count++] = cpu;
+    for (size_t i = 0; i < b->code_count; i++)
+        FTSO_TRY(ftso_target_named(b->arena, b->cpus[i], &b->targets[i]));
+    const char *triple = ftso_system_of(b->arena, &b->targets[0]);
+    b->archive = ftso_installed_file(b->arena, triple, "libftso_artefact.a");
+    if (b->archive) return FTSO_STATUS_OK;
+    return ftso_error(FTSO_ERROR_DEVICE,
+                      "the runtime of artefacts for %s is not installed beside ftso: "
+                      "artefact/%s/libftso_artefact.a; build ftso again with its compiler present",
+                      triple, triple);
+}
+
+/* ---------------------------------------------------------------- the key */
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return ftso_hash(hash, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+/* Over all that decides the artefact's bytes but the tools that link them. */
+static ftso_status make_key(build *b)
+{
+    char *bytes;
+    size_t size;
+    FTSO_TRY(ftso_file_read(b->arena, b->archive, MAX_ARTEFACT_BYTES, &bytes, &size));
+    const ftso_network *n = b->network;
+    uint64_t key = ftso_hash(FTSO_HASH_SEED, bytes, size);
+    key = ftso_hash(key, b->graph_text.data, b->graph_text.length);
+    key = ftso_hash(key, b->source->weights, (size_t)n->weight_total * sizeof(float));
+    key = ftso_hash(key, b->source->running, (size_t)n->running_total * sizeof(float));
+    key = hash_text(key, b->artefact.record);
+    key = hash_text(key, b->options->prefix);
+    b->seal = (ftso_seal){FTSO_SEAL_MAGIC, 0, key};
+    return FTSO_STATUS_OK;
+}
+
+/* ---------------------------------------------------------------- the record */
+
+static void add_hash(cJSON *object, const char *name, uint64_t hash)
+{
+    char digits[24];
+    snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)hash);
+    cJSON_AddStringToObject(object, name, digits);
+}
+
+/* No path, no date: two builds from the same things say the same. */
+static ftso_status make_record(build *b)
+{
+    const ftso_build_source *source = b->source;
+    const ftso_network *n = b->network;
+    const ftso_shape image = ftso_graph_shape(n->graph, n->image);
+    cJSON *record = cJSON_CreateObject();
+    cJSON_AddStringToObject(record, "format", "ftso-artefact");
+    cJSON_AddNumberToObject(record, "version", 1);
+    cJSON_AddStringToObject(record, "ftso", FTSO_VERSION);
+    cJSON_AddStringToObject(record, "codegen", ftso_codegen_identity());
+    cJSON_AddStringToObject(record, "kind", b->kind->name);
+    cJSON_AddStringToObject(record, "network", source->name);
+    cJSON_AddStringToObject(record, "space", source->space->name);
+    ftso_text genotype;
+    ftso_text_init(&genotype);
+    ftso_genotype_print_darts(source->genotype, &genotype);
+    cJSON_AddStringToObject(record, "genotype", ftso_text_get(&genotype));
+    add_hash(record, "genotype_hash",
+             ftso_hash(FTSO_HASH_SEED, ftso_text_get(&genotype), genotype.length));
+    ftso_text_deinit(&genotype);
+    add_hash(record, "graph_hash",
+             ftso_hash(FTSO_HASH_SEED, b->graph_text.data, b->graph_text.length));
+    cJSON_AddStringToObject(record, "weights", source->weights_name);
+    add_hash(record, "weights_hash",
+             ftso_hash(ftso_hash(FTSO_HASH_SEED, source->weights,
+                                 (size_t)n->weight_total * sizeof(float)),
+                       source->running, (size_t)n->running_total * sizeof(float)));
+    cJSON_AddNumberToObject(record, "parameters", (double)n->weight_total);
+    cJSON *dims = cJSON_AddArrayToObject(record, "image");
+    for (int d = 1; d < image.rank; d++)
+        cJSON_AddItemToArray(dims, cJSON_CreateNumber((double)image.dim[d]));
+    cJSON_AddNumberToObject(record, "classes",
+                            (double)ftso_graph_shape(n->graph, n->logits).dim[1]);
+    cJSON_AddNumberToObject(record, "batch", (double)b->options->batch);
+    cJSON_AddStringToObject(record, "triple", b->targets[0].triple);
+    cJSON *codes = cJSON_AddArrayToObject(record, "code");
+    for (size_t i = 0; i < b->code_count; i++) {
+        cJSON *code = cJSON_CreateObject();
+        cJSON_AddStringToObject(code, "cpu", b->targets[i].cpu);
+        cJSON_AddStringToObject(code, "features", b->targets[i].features);
+        cJSON_AddNumberToObject(code, "vector_floats", b->targets[i].vector_floats);
+        cJSON_AddItemToArray(codes, code);
+    }
+    cJSON *disabled = cJSON_AddArrayToObject(record, "disabled");
+    const ftso_pipeline *pipeline = &b->options->device.pipeline;
+    for (size_t i = 0; i < pipeline->disabled_count; i++)
+        cJSON_AddItemToArray(disabled, cJSON_CreateString(pipeline->disabled[i]));
+    cJSON_AddBoolToObject(record, "static", b->options->is_static);
+    char *printed = cJSON_Print(record);
+    cJSON_Delete(record);
+    if (!printed) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the build record");
+    b->artefact.record = ftso_strdup(b->arena, printed);
+    cJSON_free(printed);
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status deflate_graph(build *b)
+{
+    uLongf size = compressBound(b->graph_text.length);
+    uint8_t *packed = FTSO_ARRAY(b->arena, uint8_t, size);
+    if (compress2(packed, &size, (const Bytef *)b->graph_text.data, b->graph_text.length,
+                  Z_BEST_COMPRESSION) != Z_OK)
+        return ftso_error(FTSO_ERROR_LIMIT, "no memory to pack the network's text");
+    b->artefact.graph = packed;
+    b->artefact.graph_bytes = size;
+    return FTSO_STATUS_OK;
+}
+
+/* ---------------------------------------------------------------- what the reference makes of a stored image */
+
+static const float *test_image(ftso_arena *arena, int64_t count)
+{
+    float *image = FTSO_ARRAY(arena, float, count);
+    for (int64_t i = 0; i < count; i++) {
+        double pair[2];
+        ftso_random_normal(ftso_random_at(0, FTSO_STREAM_AUGMENT_VALID, 0, (uint64_t)(i / 2)),
+                           pair);
+        image[i] = (float)pair[i % 2];
+    }
+    return image;
+}
+
+static const double *wide(ftso_arena *arena, const float *numbers, int64_t count)
+{
+    double *out = FTSO_ARRAY(arena, double, count + 1);
+    for (int64_t i = 0; i < count; i++) out[i] = (double)numbers[i];
+    return out;
+}
+
+/* Errors of float32 operators are independent, so their squares add up; a right program stays well below. */
+static double tolerance_of(const ftso_graph *graph)
+{
+    double sum = 0;
+    for (size_t v = 0; v < graph->node_count; v++) {
+        double own = graph->nodes[v].op->tolerance;
+        if (graph->nodes[v].op->op_class != FTSO_CLASS_LEAF) sum += own * own;
+    }
+    return sqrt(sum);
+}
+
+static ftso_status expect(build *b)
+{
+    const ftso_network *n = b->reference;
+    ftso_shape image = ftso_graph_shape(n->graph, n->image);
+    int64_t pixels = ftso_shape_count(image);
+    const float *input = test_image(b->arena, pixels);
+    ftso_arena scratch;
+    ftso_arena_init(&scratch);
+    ftso_interp *interp = ftso_interp_new(n->graph);
+    ftso_status status =
+        ftso_interp_bind(interp, n->image, wide(&scratch, input, pixels), (size_t)pixels);
+    if (status.code == FTSO_OK)
+        status = ftso_interp_bind(interp, n->weights,
+                                  wide(&scratch, b->source->weights, n->weight_total),
+                                  (size_t)n->weight_total);
+    if (status.code == FTSO_OK && n->running_total)
+        status = ftso_interp_bind(interp, n->running,
+                                  wide(&scratch, b->source->running, n->running_total),
+                                  (size_t)n->running_total);
+    if (status.code == FTSO_OK) status = ftso_interp_run(interp, 1);
+    if (status.code == FTSO_OK) {
+        const ftso_tensor *logits = ftso_interp_get(interp, n->logits);
+        size_t count = (size_t)ftso_shape_count(logits->shape);
+        double *kept = FTSO_ARRAY(b->arena, double, count);
+        memcpy(kept, logits->data, count * sizeof(double));
+        b->artefact.test_logits = kept;
+        b->artefact.test_logit_bytes = count * sizeof(double);
+        b->artefact.test_images = input;
+        b->artefact.test_image_bytes = (size_t)pixels * sizeof(float);
+        b->artefact.test_count = 1;
+        b->artefact.test_tolerance = tolerance_of(n->graph);
+    }
+    ftso_interp_free(interp);
+    ftso_arena_deinit(&scratch);
+    return status;
+}
+
+/* ---------------------------------------------------------------- code and data */
+
+static ftso_status compile(build *b)
+{
+    for (size_t i = 0; i < b->code_count; i++) {
+        ftso_compiler_options how = {.target = b->targets[i],
+                                     .threads = b->options->device.threads,
+                                     .cache_dir = b->options->device.cache_dir,
+                                     .kernels = ftso_kernels(),
+                                     .ahead = true};
+        FTSO_TRY(ftso_compiler_new(&how, &b->compilers[i]));
+        ftso_program *program;
+        FTSO_TRY(ftso_pipeline_run(&b->options->device.pipeline, b->arena, b->compilers[i], &how,
+                                   b->cpus[i], b->network->graph, &program));
+        b->codes[i] = (ftso_artefact_code){b->targets[i].cpu,
+                                           ftso_target_needs(b->arena, &b->targets[i]), program};
+    }
+    return FTSO_STATUS_OK;
+}
+
+/* A state's numbers in as much memory as the programs give it. */
+static void add_state(build *b, ftso_artefact_state *states, const char *name, const float *numbers,
+                      int64_t count)
+{
+    int64_t size = 0;
+    for (size_t i = 0; i < b->code_count; i++) {
+        const ftso_program *program = b->codes[i].program;
+        for (size_t s = 0; s < program->state_count; s++) {
+            if (strcmp(program->states[s].name, name) != 0) continue;
+            FTSO_ASSERT(size == 0 || size == program->states[s].size_bytes);
+            size = program->states[s].size_bytes;
+        }
+    }
+    if (size == 0) return;
+    FTSO_ASSERT(size >= count * (int64_t)sizeof(float));
+    float *data = (float *)FTSO_ARRAY(b->arena, char, size);
+    memcpy(data, numbers, (size_t)count * sizeof(float));
+    states[b->artefact.state_count++] = (ftso_artefact_state){name, data, size};
+}
+
+static void fill_artefact(build *b)
+{
+    const ftso_network *n = b->network;
+    ftso_shape image = ftso_graph_shape(n->graph, n->image);
+    ftso_artefact_state *states = FTSO_ARRAY(b->arena, ftso_artefact_state, 2);
+    add_state(b, states, "weights", b->source->weights, n->weight_total);
+    add_state(b, states, "running", b->source->running, n->running_total);
+    size_t classes = (size_t)ftso_graph_shape(n->graph, n->logits).dim[1];
+    const char **names = FTSO_ARRAY(b->arena, const char *, classes);
+    for (size_t c = 0; c < classes; c++) names[c] = ftso_format(b->arena, "%zu", c);
+    b->artefact.name = b->source->name;
+    b->artefact.seal = &b->seal;
+    b->artefact.codes = b->codes;
+    b->artefact.code_count = b->code_count;
+    b->artefact.states = states;
+    b->artefact.channels = image.dim[1];
+    b->artefact.height = image.dim[2];
+    b->artefact.width = image.dim[3];
+    b->artefact.classes = names;
+    b->artefact.class_count = classes;
+}
+
+/* ---------------------------------------------------------------- files */
+
+static ftso_status write_object(ftso_build_files *files, const ftso_object *object)
+{
+    const char *path = ftso_format(files->arena, "%s/%s.o", files->folder, object->name);
+    files->objects[files->object_count++] = path;
+    return ftso_scratch_write(path, object->bytes, object->size_bytes);
+}
+
+static ftso_status write_objects(build *b, ftso_build_files *files)
+{
+    const ftso_object *objects[MAX_CODES];
+    size_t counts[MAX_CODES], total = 1;
+    for (size_t i = 0; i < b->code_count; i++) {
+        objects[i] = ftso_compiler_objects(b->compilers[i], b->arena, &counts[i]);
+        total += counts[i];
+    }
+    files->objects = FTSO_ARRAY(b->arena, const char *, total);
+    for (size_t i = 0; i < b->code_count; i++)
+        for (size_t k = 0; k < counts[i]; k++) FTSO_TRY(write_object(files, &objects[i][k]));
+    ftso_object data;
+    FTSO_TRY(ftso_artefact_object(b->arena, &b->targets[0], &b->artefact, &data));
+    return write_object(files, &data);
+}
+
+/* Puts the hash into the finished file's seal, and the file where it belongs. */
+static ftso_status seal(build *b, const char *made)
+{
+    char *bytes;
+    size_t size, at;
+    FTSO_TRY(ftso_file_read(b->arena, made, MAX_ARTEFACT_BYTES, &bytes, &size));
+    if (!ftso_seal_find(bytes, size, &at))
+        return ftso_error(FTSO_ERROR_INTERNAL, "the linker dropped section %s", FTSO_SECTION_SEAL);
+    uint64_t hash = ftso_seal_hash(bytes, size, at);
+    memcpy(bytes + at + offsetof(ftso_seal, hash), &hash, sizeof(hash));
+    struct stat info;
+    if (stat(made, &info) < 0) return ftso_error(FTSO_ERROR_DATA, "'%s' is gone", made);
+    FTSO_TRY(ftso_file_write_atomic(b->options->output, bytes, size));
+    if (chmod(b->options->output, info.st_mode & 0777) < 0)
+        return ftso_error(FTSO_ERROR_DATA, "'%s' cannot be made executable", b->options->output);
+    return FTSO_STATUS_OK;
+}
+
+/* Whether the artefact is there, whole, and made from the same things. */
+static bool is_there(const build *b)
+{
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    char *bytes;
+    size_t size, at;
+    ftso_seal found;
+    ftso_status status =
+        ftso_file_read(&arena, b->options->output, MAX_ARTEFACT_BYTES, &bytes, &size);
+    bool there = status.code == FTSO_OK && ftso_seal_find(bytes, size, &at);
+    if (there) {
+        memcpy(&found, bytes + at, sizeof(found));
+        there = found.key == b->seal.key && found.hash == ftso_seal_hash(bytes, size, at);
+    }
+    ftso_arena_deinit(&arena);
+    return there;
+}
+
+static ftso_status link_files(build *b)
+{
+    ftso_build_files files = {.arena = b->arena, .options = b->options, .archive = b->archive};
+    FTSO_TRY(ftso_scratch_new(b->arena, &files.folder));
+    files.result = ftso_format(b->arena, "%s/result", files.folder);
+    ftso_status status = write_objects(b, &files);
+    if (status.code == FTSO_OK) status = b->kind->link(&files);
+    if (status.code == FTSO_OK) status = seal(b, files.result);
+    ftso_scratch_remove(files.folder);
+    return status;
+}
+
+static ftso_status make(build *b, bool *out_fresh)
+{
+    b->network = ftso_build_lower(b->input, b->source, b->options->batch);
+    b->reference = ftso_build_lower(b->input, b->source, 1);
+    if (!b->network || !b->reference)
+        return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
+    ftso_graph_print(b->reference->graph, &b->graph_text);
+    FTSO_TRY(choose_targets(b));
+    FTSO_TRY(make_record(b));
+    FTSO_TRY(make_key(b));
+    *out_fresh = !is_there(b);
+    if (!*out_fresh) return FTSO_STATUS_OK;
+    double start = ftso_clock_s();
+    const ftso_pipeline *pipeline = &b->options->device.pipeline;
+    FTSO_TRY(expect(b));
+    ftso_pipeline_time(pipeline, "build", "reference", ftso_clock_s() - start);
+    FTSO_TRY(compile(b));
+    start = ftso_clock_s();
+    FTSO_TRY(deflate_graph(b));
+    fill_artefact(b);
+    FTSO_TRY(link_files(b));
+    ftso_pipeline_time(pipeline, "build", "files", ftso_clock_s() - start);
+    return FTSO_STATUS_OK;
+}
+
+static const ftso_build_kind *kind_named(const char *name)
+{
+    size_t count;
+    const ftso_build_kind *rows = ftso_build_kinds(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0) return &rows[i];
+    return NULL;
+}
+
+ftso_status ftso_build_run(ftso_input *input, const ftso_build_source *source,
+                           const ftso_build_options *options, bool *out_fresh)
+{
+    build b = {.input = input, .arena = &input->arena, .source = source, .options = options};
+    b.kind = kind_named(options->kind);
+    FTSO_ASSERT(b.kind);
+    ftso_text_init(&b.graph_text);
+    ftso_status status = make(&b, out_fresh);
+    for (size_t i = 0; i < b.code_count; i++) ftso_compiler_free(b.compilers[i]);
+    ftso_text_deinit(&b.graph_text);
+    return status;
+}

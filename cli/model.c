@@ -1,0 +1,144 @@
+/*
+ * Models: a genotype with its space, from a space file, a genotype's JSON or a run directory.
+ *
+ * In: a path and a name. Out: records. Holds: a run directory is read from its own copies alone, so it may have been moved.
+ */
+#include "cli/model.h"
+
+#include "cli/options.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+enum { MAX_JSON_BYTES = 64 << 20 };
+
+/* A string member of run.json, or NULL. */
+static const char *member(ftso_arena *arena, const cJSON *record, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, name));
+    return text ? ftso_strdup(arena, text) : NULL;
+}
+
+/* What is needed of run.json. */
+typedef struct run_record {
+    const char *file, *space; /* the space file's name in the run directory */
+    const char *search;       /* or NULL */
+    const char *overrides[MAX_OVERRIDES];
+    size_t override_count;
+} run_record;
+
+static ftso_status read_record(ftso_arena *arena, const char *run, run_record *out)
+{
+    char *bytes;
+    size_t length;
+    FTSO_TRY(ftso_file_read(arena, ftso_format(arena, "%s/run.json", run), MAX_JSON_BYTES, &bytes,
+                            &length));
+    cJSON *record = cJSON_ParseWithLength(bytes, length);
+    out->file = record ? member(arena, record, "file") : NULL;
+    out->space = record ? member(arena, record, "space") : NULL;
+    out->search = record ? member(arena, record, "search") : NULL;
+    const cJSON *set = cJSON_GetObjectItemCaseSensitive(record, "set"), *item;
+    cJSON_ArrayForEach(item, set) if (cJSON_IsString(item) && out->override_count < MAX_OVERRIDES)
+        out->overrides[out->override_count++] = ftso_strdup(arena, item->valuestring);
+    cJSON_Delete(record);
+    if (!out->file || !out->space || strchr(out->file, '/'))
+        return ftso_error(FTSO_ERROR_DATA, "'%s/run.json' is no record of a run of ftso", run);
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status read_genotype(ftso_model *model, const char *path)
+{
+    ftso_input *input = &model->input;
+    char *bytes;
+    size_t length;
+    FTSO_TRY(ftso_file_read(&input->arena, path, MAX_JSON_BYTES, &bytes, &length));
+    uint32_t file = ftso_diag_add_source(&input->diag, path, bytes, length);
+    model->genotype =
+        ftso_genotype_parse_json(&input->arena, &input->diag, file, model->space, input->unit);
+    return model->genotype ? FTSO_STATUS_OK
+                           : ftso_error(FTSO_ERROR_DATA, "'%s' cannot be read", path);
+}
+
+/* The space that a genotype's JSON names; the file's only one where it cannot be told. */
+static ftso_status space_of_json(ftso_model *model, const char *path)
+{
+    char *bytes;
+    size_t length;
+    FTSO_TRY(ftso_file_read(&model->input.arena, path, MAX_JSON_BYTES, &bytes, &length));
+    cJSON *json = cJSON_ParseWithLength(bytes, length);
+    const char *name = json ? member(&model->input.arena, json, "space") : NULL;
+    cJSON_Delete(json);
+    return ftso_pick_space(model->input.unit, name, &model->space);
+}
+
+/* The data set of the file's first recipe, else of its first search, for the model's space. */
+static const ftso_dataset *dataset_for(const ftso_model *model, const char *search)
+{
+    const ftso_unit *unit = model->input.unit;
+    for (size_t i = 0; i < unit->train_count && !search; i++)
+        if (unit->trains[i]->space == model->space) return unit->trains[i]->dataset;
+    for (size_t i = 0; i < unit->search_count; i++)
+        if (unit->searches[i]->space == model->space &&
+            (!search || strcmp(unit->searches[i]->name, search) == 0))
+            return unit->searches[i]->dataset;
+    return NULL;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+static ftso_status resolve(ftso_model *model, const char *name, const run_record *record)
+{
+    ftso_input *input = &model->input;
+    if (model->run) {
+        FTSO_TRY(ftso_pick_space(input->unit, record->space, &model->space));
+        model->name = record->search ? record->search : model->space->name;
+        FTSO_TRY(read_genotype(model, ftso_format(&input->arena, "%s/genotype.json", model->run)));
+    } else if (name && ends_with(name, ".json")) {
+        FTSO_TRY(space_of_json(model, name));
+        model->name = model->space->name;
+        FTSO_TRY(read_genotype(model, name));
+    } else {
+        FTSO_TRY(ftso_pick_genotype(input->unit, name, &model->genotype));
+        model->space = model->genotype->space;
+        model->name = model->genotype->name;
+    }
+    model->dataset = dataset_for(model, record->search);
+    return FTSO_STATUS_OK;
+}
+
+bool ftso_model_read(ftso_model *model, const char *path, const char *name,
+                     const char *const *overrides, size_t override_count, int *out_exit)
+{
+    memset(model, 0, sizeof(*model));
+    ftso_arena_init(&model->arena);
+    run_record *record = FTSO_NEW(&model->arena, run_record);
+    const char *file = path;
+    if (ftso_file_exists(ftso_format(&model->arena, "%s/run.json", path))) {
+        ftso_status status = read_record(&model->arena, path, record);
+        if (status.code == FTSO_OK && name)
+            status =
+                ftso_error(FTSO_ERROR_USAGE, "a run has one genotype; '%s' is one too many", name);
+        *out_exit = ftso_report(status);
+        if (*out_exit != FTSO_OK) return false;
+        model->run = path;
+        file = ftso_format(&model->arena, "%s/%s", path, record->file);
+    }
+    for (size_t i = 0; i < override_count && record->override_count < MAX_OVERRIDES; i++)
+        record->overrides[record->override_count++] = overrides[i];
+    if (!ftso_input_read(&model->input, file, record->overrides, record->override_count, out_exit))
+        return false;
+    ftso_status status = resolve(model, name, record);
+    if (model->input.diag.entry_count) ftso_input_print(&model->input);
+    *out_exit = ftso_report(status);
+    return *out_exit == FTSO_OK;
+}
+
+void ftso_model_deinit(ftso_model *model)
+{
+    ftso_input_deinit(&model->input);
+    ftso_arena_deinit(&model->arena);
+}

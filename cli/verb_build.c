@@ -1,0 +1,189 @@
+/*
+ * ftso build: an artefact of a network and its weights.
+ */
+#include "cli/build.h"
+#include "cli/model.h"
+#include "cli/options.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct build_choices {
+    const char *path, *name, *init;
+    uint64_t seed;
+    ftso_input_options input;
+    ftso_road_options road;
+    ftso_build_options build;
+} build_choices;
+
+enum { KEY_KIND = 512, KEY_BATCH, KEY_STATIC, KEY_PREFIX, KEY_INIT, MAX_BATCH = 4096 };
+
+static const struct argp_option options[] = {
+    {"kind", KEY_KIND, "KIND", 0, "what to make (default: exe); the kinds are listed below", 0},
+    {"output", 'o', "PATH", 0, "where to put it", 0},
+    {"batch", KEY_BATCH, "N", 0, "images of a run, at most (default 1)", 0},
+    {"static", KEY_STATIC, 0, 0, "an executable that needs no shared library at all", 0},
+    {"init", KEY_INIT, "SEED", 0,
+     "weights by chance instead of trained ones: to measure with, not to use", 0},
+    {0},
+};
+
+static bool known_kind(const char *name)
+{
+    size_t count;
+    const ftso_build_kind *rows = ftso_build_kinds(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0) return true;
+    return false;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    build_choices *chosen = state->input;
+    char *end = NULL;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &chosen->input;
+        state->child_inputs[1] = &chosen->road;
+        break;
+    case KEY_KIND:
+        if (!known_kind(arg)) argp_error(state, "there is no kind '%s'", arg);
+        chosen->build.kind = arg;
+        break;
+    case 'o':
+        chosen->build.output = arg;
+        break;
+    case KEY_BATCH:
+        chosen->build.batch = strtol(arg, &end, 10);
+        if (*end || chosen->build.batch < 1 || chosen->build.batch > MAX_BATCH)
+            argp_error(state, "--batch takes a number from 1 to %d, not '%s'", MAX_BATCH, arg);
+        break;
+    case KEY_STATIC:
+        chosen->build.is_static = true;
+        break;
+    case KEY_INIT:
+        chosen->seed = strtoull(arg, &end, 10);
+        if (*end || !*arg) argp_error(state, "--init takes a seed, not '%s'", arg);
+        chosen->init = arg;
+        break;
+    case ARGP_KEY_ARG:
+        if (state->arg_num == 0)
+            chosen->path = arg;
+        else if (state->arg_num == 1)
+            chosen->name = arg;
+        else
+            argp_error(state, "at most a file or run directory, and one genotype");
+        break;
+    case ARGP_KEY_END:
+        if (!chosen->build.output) argp_error(state, "where to? Give -o PATH");
+        break;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "which space file or run directory?");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static char *list_kinds(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_EXTRA) return (char *)text;
+    ftso_text out;
+    ftso_text_init(&out);
+    ftso_text_puts(&out, "Kinds:\n");
+    size_t count;
+    const ftso_build_kind *rows = ftso_build_kinds(&count);
+    for (size_t i = 0; i < count; i++)
+        ftso_text_printf(&out, "  %-8s %s\n", rows[i].name, rows[i].doc);
+    char *copy = strdup(ftso_text_get(&out)); /* argp frees it */
+    ftso_text_deinit(&out);
+    return copy;
+}
+
+static const struct argp_child children[] = {
+    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "RUN | FILE.ftso [GENOTYPE | GENOTYPE.json]",
+    "Makes a program of a found network and its weights that needs neither ftso nor a compiler.\v"
+    "Examples:\n"
+    "  ftso build examples/published.ftso DARTS_V2 --init=1 -o classify\n"
+    "  ./classify --self-test",
+    children,
+    list_kinds,
+    NULL};
+
+/*
+ * Weights to measure with: drawn as for training, kernels twice as wide, so that values keep their size through a
+ * network that has never seen data; statistics near 0 and 1.
+ */
+static void draw(ftso_arena *arena, const ftso_network *network, uint64_t seed,
+                 ftso_build_source *source)
+{
+    source->weights = FTSO_ARRAY(arena, float, network->weight_total);
+    source->running = FTSO_ARRAY(arena, float, network->running_total + 1);
+    ftso_weights_draw(network, seed, source->weights);
+    for (size_t k = 0; k < network->weight_count; k++) {
+        const ftso_weight *w = &network->weight_table[k];
+        for (int64_t e = 0; w->fan_in > 0 && e < ftso_shape_count(w->shape); e++)
+            source->weights[w->offset + e] *= 2;
+    }
+    for (size_t k = 0; k < network->running_count; k++) {
+        const ftso_weight *w = &network->running_table[k];
+        for (int64_t e = 0; e < ftso_shape_count(w->shape); e++) {
+            ftso_random r =
+                ftso_random_at(seed, FTSO_STREAM_WEIGHTS, network->weight_count + k, (uint64_t)e);
+            source->running[w->offset + e] =
+                (float)(w->fill * 0.75 + 0.5 * ftso_random_uniform(r.word[0]) -
+                        (w->fill ? 0 : 0.25));
+        }
+    }
+    source->weights_name =
+        ftso_format(arena, "drawn from seed %llu, not trained", (unsigned long long)seed);
+}
+
+static ftso_status build(build_choices *chosen, ftso_model *model)
+{
+    ftso_arena *arena = &model->input.arena;
+    ftso_build_source source = {.name = model->name,
+                                .space = model->space,
+                                .genotype = model->genotype,
+                                .dataset = model->dataset};
+    if (!chosen->init)
+        return ftso_error(FTSO_ERROR_USAGE,
+                          "which weights? Give --init=SEED for some by chance, to measure with");
+    ftso_network *network = ftso_build_lower(&model->input, &source, 1);
+    if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
+    draw(arena, network, chosen->seed, &source);
+    chosen->build.device = chosen->road.device;
+    chosen->build.device.pipeline.disabled = chosen->road.disabled;
+    chosen->build.device.cache_dir = chosen->road.cached ? ftso_cache_dir(arena) : NULL;
+    chosen->build.cpu = chosen->road.device.cpu;
+    bool fresh = true;
+    FTSO_TRY(ftso_build_run(&model->input, &source, &chosen->build, &fresh));
+    printf("%s: %s, %s%s\n", chosen->build.output, source.name, source.weights_name,
+           fresh ? "" : " (already there, nothing to do)");
+    return FTSO_STATUS_OK;
+}
+
+int ftso_verb_build(int argc, char **argv)
+{
+    build_choices chosen = {.build = {.kind = "exe", .batch = 1}};
+    ftso_road_options_init(&chosen.road);
+    int code = ftso_argp_run(&argp, argc, argv, &chosen);
+    if (code >= 0) return code;
+    ftso_model model;
+    if (ftso_model_read(&model, chosen.path, chosen.name, chosen.input.overrides,
+                        chosen.input.override_count, &code)) {
+        size_t before = model.input.diag.entry_count;
+        code = ftso_report(build(&chosen, &model));
+        if (model.input.diag.entry_count > before) ftso_input_print(&model.input);
+    }
+    ftso_model_deinit(&model);
+    return code;
+}

@@ -1,0 +1,108 @@
+/*
+ * artefact: what a produced executable or library carries beside its code, as plain data.
+ *
+ * In: written by codegen/ as one object file, symbol FTSO_ARTEFACT_SYMBOL. Out: read by artefact_*.c, which know no graph and no
+ * compiler. Must hold: everything here is constant; the records are spelt out once more, field by field, in
+ * codegen/artefact.c, which refuses a record with a field that it does not know.
+ * Start reading at ftso_artefact.
+ */
+#ifndef FTSO_ARTEFACT_H
+#define FTSO_ARTEFACT_H
+
+#include "runtime/runtime.h"
+
+#define FTSO_ARTEFACT_SYMBOL "ftso_the_artefact"
+
+/* Sections of an artefact that `ftso verify` reads from the file. */
+#define FTSO_SECTION_RECORD ".ftso.record"   /* the build record: JSON text */
+#define FTSO_SECTION_WEIGHTS ".ftso.weights" /* the states' content */
+#define FTSO_SECTION_GRAPH ".ftso.graph"     /* the network: a graph's text, deflated */
+#define FTSO_SECTION_SEAL ".ftso.seal"       /* ftso_seal */
+
+/*
+ * A hash over the whole file it is in, taken with `hash` being zero and put in last: a changed byte anywhere is seen.
+ * `key` is a hash over all that the artefact was made from: equal keys, equal bytes.
+ */
+typedef struct ftso_seal {
+    char magic[16];
+    uint64_t hash, key;
+} ftso_seal;
+#define FTSO_SEAL_MAGIC "ftso artefact 1"
+
+/* Where a section lies in the bytes of an ELF file, or of an archive (the first member that has it). */
+bool ftso_section_find(const void *file, size_t size_bytes, const char *name, size_t *out_at,
+                       size_t *out_size_bytes);
+/* The place of a file's seal; false where it has none. */
+bool ftso_seal_find(const void *file, size_t size_bytes, size_t *out_at);
+/* The hash that the seal at `at` must have. */
+uint64_t ftso_seal_hash(const void *file, size_t size_bytes, size_t at);
+
+/* One program for one kind of processor. */
+typedef struct ftso_artefact_code {
+    const char *cpu;      /* "x86-64-v3": for people */
+    const char *features; /* what the processor must have, "avx2,fma"; see ftso_cpu_missing */
+    const ftso_program *program;
+} ftso_artefact_code;
+
+/* Content of a state, in canonical order; `size_bytes` with what whole-vector loads may touch behind it. */
+typedef struct ftso_artefact_state {
+    const char *name;
+    const float *data;
+    int64_t size_bytes;
+} ftso_artefact_state;
+
+typedef struct ftso_artefact {
+    const char *name;   /* of the network */
+    const char *record; /* JSON, one object */
+    const ftso_seal *seal;
+    const ftso_artefact_code
+        *codes; /* the most demanding first; the first that this processor can run is run */
+    size_t code_count;
+    const ftso_artefact_state *states;
+    size_t state_count;
+    int64_t channels, height, width; /* of an image */
+    const char *const *classes;      /* their names */
+    size_t class_count;
+    /* Input of the self-test in canonical order, and what the reference interpreter makes of it in double. */
+    const float *test_images;
+    size_t test_image_bytes;
+    const double *test_logits;
+    size_t test_logit_bytes;
+    int64_t test_count;    /* images */
+    double test_tolerance; /* relative L2 distance that right code stays within */
+    const uint8_t *graph;  /* for `ftso verify`, which reads it from the file */
+    size_t graph_bytes;
+} ftso_artefact;
+
+/* Whether ftso_cpu_missing can tell about a feature: what only other code than ours needs is left out. */
+bool ftso_cpu_knows(const char *feature);
+/* The first feature of a list "avx2,fma" that this processor lacks, copied into `out`; false where it has all of them. */
+bool ftso_cpu_missing(const char *features, char *out, size_t size);
+
+/* The network of an artefact made ready: one pool, one runner. Not shared between threads; any number may exist. */
+typedef struct ftso_net {
+    const ftso_artefact *artefact;
+    const ftso_artefact_code *code;
+    ftso_pool *pool;
+    ftso_states *states;
+    ftso_runner *runner;
+} ftso_net;
+/* Chooses the code and binds the weights where they lie. `threads` as in ftso_pool_new. FTSO_ERROR_DEVICE: no code for this processor. */
+ftso_status FTSO_MUST_USE ftso_net_init(ftso_net *net, const ftso_artefact *artefact, int threads,
+                                        bool pin);
+void ftso_net_deinit(ftso_net *net);
+/* Logits of `count` images, any number, in canonical order; nothing is allocated. */
+void ftso_net_run(ftso_net *net, const float *images, int64_t count, float *out_logits);
+
+/* How far results are from the stored ones: relative L2 distance, and the largest single difference. */
+typedef struct ftso_self_test {
+    double distance, largest;
+    bool passed;
+} ftso_self_test;
+/* Runs the stored images. `logits` has room for all their results. */
+ftso_self_test ftso_net_self_test(ftso_net *net, float *logits);
+
+/* main of a produced executable. */
+int ftso_artefact_main(int argc, char **argv);
+
+#endif

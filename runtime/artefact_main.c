@@ -1,0 +1,285 @@
+/*
+ * main of a produced executable: images in, the likeliest classes out.
+ *
+ * In: the command line, files or standard input. Out: exit codes as ftso's own. Holds: needs no compiler and no file but
+ * the images; what it prints depends on the images and the weights alone, whatever the threads.
+ */
+#include "runtime/artefact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern const ftso_artefact ftso_the_artefact;
+
+typedef struct choices {
+    bool raw, logits, bench, info, self_test, help;
+    int top, threads, repeat;
+    char **files;
+    int file_count;
+} choices;
+
+static const struct option options[] = {
+    {"raw", no_argument, NULL, 'r'},
+    {"logits", no_argument, NULL, 'l'},
+    {"top", required_argument, NULL, 'k'},
+    {"threads", required_argument, NULL, 't'},
+    {"bench", optional_argument, NULL, 'b'},
+    {"info", no_argument, NULL, 'i'},
+    {"self-test", no_argument, NULL, 's'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static void print_help(const char *program)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    printf("%s: classifies images with the network %s.\n\n"
+           "  %s FILES            the likeliest classes of JPEG and PNG files\n"
+           "  %s --raw <STREAM    of tensors [%lld, %lld, %lld] of float32 on standard input,\n"
+           "                      as the network takes them\n"
+           "  --logits            the network's own numbers instead: float32, image by image\n"
+           "  --top=N             how many classes (default 5)\n"
+           "  --threads=N         threads to run with (default: one per processor)\n"
+           "  --bench[=N]         time of a run, median of N (default 20)\n"
+           "  --info              what this was built from\n"
+           "  --self-test         runs a stored image, compares with the stored result\n\n"
+           "Exit codes: 0 done; 2 the command line is wrong; 3 does not fit; 4 not this processor; "
+           "5 a file is wrong; 70 the self-test failed.\n",
+           program, a->name, program, program, (long long)a->channels, (long long)a->height,
+           (long long)a->width);
+}
+
+/* A whole number of at least one, or 0. */
+static int number(const char *text)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+    return *end == '\0' && value >= 1 && value <= 1000000 ? (int)value : 0;
+}
+
+static bool parse(int argc, char **argv, choices *out)
+{
+    *out = (choices){.top = 5, .repeat = 20};
+    int key;
+    while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        int *count = key == 'k' ? &out->top : key == 't' ? &out->threads : &out->repeat;
+        if (key == '?') return false;
+        out->raw |= key == 'r';
+        out->logits |= key == 'l';
+        out->bench |= key == 'b';
+        out->info |= key == 'i';
+        out->self_test |= key == 's';
+        out->help |= key == 'h';
+        if (optarg && !(*count = number(optarg))) {
+            fprintf(stderr, "%s: '%s' is not a number from 1 to 1000000\n", argv[0], optarg);
+            return false;
+        }
+    }
+    out->files = argv + optind;
+    out->file_count = argc - optind;
+    bool asks = out->bench || out->info || out->self_test || out->help;
+    if (!asks && !out->raw && out->file_count == 0) {
+        fprintf(stderr, "%s: which images? '%s --help' tells more\n", argv[0], argv[0]);
+        return false;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------- results */
+
+static void print_top(const float *logits, int top)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    double sum = 0, most = -INFINITY;
+    for (size_t c = 0; c < a->class_count; c++) most = logits[c] > most ? logits[c] : most;
+    for (size_t c = 0; c < a->class_count; c++) sum += exp((double)logits[c] - most);
+    double before = INFINITY;
+    size_t last = 0;
+    for (int k = 0; k < top && (size_t)k < a->class_count; k++) {
+        /* the next one below the last printed, or behind it where they are equal */
+        size_t best = a->class_count;
+        for (size_t c = 0; c < a->class_count; c++) {
+            double value = (double)logits[c];
+            bool left = k == 0 || value < before || (value == before && c > last);
+            if (left && (best == a->class_count || logits[c] > logits[best])) best = c;
+        }
+        if (best == a->class_count) break; /* what is not a number has no rank */
+        before = (double)logits[best];
+        last = best;
+        printf("%s%s %.4f", k ? ", " : "", a->classes[best], exp(before - most) / sum);
+    }
+    putchar('\n');
+}
+
+static void show(const choices *c, const char *name, const float *logits)
+{
+    if (c->logits) {
+        fwrite(logits, sizeof(float), ftso_the_artefact.class_count, stdout);
+        return;
+    }
+    printf("%s: ", name);
+    print_top(logits, c->top);
+}
+
+/* ---------------------------------------------------------------- images */
+
+static int64_t pixel_count(void)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    return a->channels * a->height * a->width;
+}
+
+static ftso_status run_raw(const choices *c, ftso_net *net, float *images, float *logits)
+{
+    int64_t batch = net->code->program->planned_batch, number_of_image = 0;
+    size_t each = (size_t)pixel_count() * sizeof(float), got;
+    while ((got = fread(images, 1, each * (size_t)batch, stdin)) > 0) {
+        int64_t count = (int64_t)(got / each);
+        ftso_net_run(net, images, count, logits);
+        for (int64_t i = 0; i < count; i++) {
+            char name[32];
+            snprintf(name, sizeof(name), "%lld", (long long)number_of_image++);
+            show(c, name, logits + i * (int64_t)ftso_the_artefact.class_count);
+        }
+        if (got % each)
+            return ftso_error(FTSO_ERROR_DATA,
+                              "standard input ends within image %lld: %zu bytes of %zu",
+                              (long long)number_of_image, got % each, each);
+    }
+    if (ferror(stdin))
+        return ftso_error(FTSO_ERROR_DATA, "cannot read standard input: %s", strerror(errno));
+    return FTSO_STATUS_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static ftso_status run_bench(const choices *c, ftso_net *net, float *images, float *logits)
+{
+    enum { WARM = 3 };
+    int64_t batch = net->code->program->planned_batch;
+    double *seconds = ftso_mem_alloc(sizeof(double) * (size_t)c->repeat);
+    if (!seconds) return ftso_error(FTSO_ERROR_LIMIT, "no memory for %d times", c->repeat);
+    for (int64_t i = 0; i < batch * pixel_count(); i++)
+        images[i] = ftso_the_artefact.test_images[i % pixel_count()];
+    for (int i = -WARM; i < c->repeat; i++) {
+        double start = ftso_clock_s();
+        ftso_net_run(net, images, batch, logits);
+        if (i >= 0) seconds[i] = ftso_clock_s() - start;
+    }
+    qsort(seconds, (size_t)c->repeat, sizeof(*seconds), ascending);
+    double median = seconds[c->repeat / 2];
+    printf("%s, code for %s, %d threads, batch %lld: %.3f ms (%.3f to %.3f), %.1f images/s\n",
+           ftso_the_artefact.name, net->code->cpu, ftso_pool_threads(net->pool), (long long)batch,
+           1e3 * median, 1e3 * seconds[0], 1e3 * seconds[c->repeat - 1], (double)batch / median);
+    ftso_mem_free(seconds);
+    return FTSO_STATUS_OK;
+}
+
+/* ---------------------------------------------------------------- the self-test */
+
+/* That this file is, byte for byte, what was built. */
+static ftso_status check_bytes(void)
+{
+    static const char self[] = "/proc/self/exe";
+    struct stat info;
+    int fd = open(self, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) < 0 || info.st_size <= 0) {
+        if (fd >= 0) close(fd);
+        return ftso_error(FTSO_ERROR_DATA, "cannot read this program's own file: %s",
+                          strerror(errno));
+    }
+    size_t size = (size_t)info.st_size, at;
+    void *file = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (file == MAP_FAILED)
+        return ftso_error(FTSO_ERROR_DATA, "cannot read this program's own file: %s",
+                          strerror(errno));
+    ftso_status status = FTSO_STATUS_OK;
+    ftso_seal seal;
+    if (!ftso_seal_find(file, size, &at)) {
+        status = ftso_error(FTSO_ERROR_INTERNAL, "this program's seal is gone");
+    } else {
+        memcpy(&seal, (const char *)file + at, sizeof(seal));
+        uint64_t hash = ftso_seal_hash(file, size, at);
+        if (hash != seal.hash)
+            status =
+                ftso_error(FTSO_ERROR_INTERNAL,
+                           "these are not the bytes that were built: hash %016llx, not %016llx",
+                           (unsigned long long)hash, (unsigned long long)seal.hash);
+    }
+    munmap(file, size);
+    return status;
+}
+
+/* Numbers first: they are the test; the bytes say whether what ran is what was built. */
+static ftso_status run_self_test(ftso_net *net)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    float *logits = ftso_mem_alloc(a->test_logit_bytes);
+    if (!logits) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the self-test");
+    ftso_self_test test = ftso_net_self_test(net, logits);
+    ftso_mem_free(logits);
+    printf("numbers: %s, code for %s, %lld images: distance %.2e of %.2e allowed, largest "
+           "difference %.2e\n",
+           test.passed ? "ok" : "WRONG", net->code->cpu, (long long)a->test_count, test.distance,
+           a->test_tolerance, test.largest);
+    ftso_status bytes = check_bytes();
+    printf("bytes: %s\n", bytes.code == FTSO_OK ? "ok" : "WRONG");
+    if (!test.passed)
+        return ftso_error(FTSO_ERROR_INTERNAL,
+                          "results differ from the stored ones; this program is damaged");
+    return bytes;
+}
+
+/* ---------------------------------------------------------------- main */
+
+static ftso_status work(const choices *c)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    ftso_net net;
+    FTSO_TRY(ftso_net_init(&net, a, c->threads, true));
+    size_t batch = (size_t)net.code->program->planned_batch;
+    float *images = ftso_mem_alloc(batch * (size_t)pixel_count() * sizeof(float));
+    float *logits = ftso_mem_alloc(batch * a->class_count * sizeof(float));
+    ftso_status status = FTSO_STATUS_OK;
+    if (!images || !logits)
+        status = ftso_error(FTSO_ERROR_LIMIT, "no memory for %zu images", batch);
+    else if (c->self_test)
+        status = run_self_test(&net);
+    else if (c->bench)
+        status = run_bench(c, &net, images, logits);
+    else if (c->raw)
+        status = run_raw(c, &net, images, logits);
+    ftso_mem_free(images);
+    ftso_mem_free(logits);
+    ftso_net_deinit(&net);
+    return status;
+}
+
+int ftso_artefact_main(int argc, char **argv)
+{
+    choices c;
+    if (!parse(argc, argv, &c)) return FTSO_ERROR_USAGE;
+    ftso_status status = FTSO_STATUS_OK;
+    if (c.help)
+        print_help(argv[0]);
+    else if (c.info)
+        puts(ftso_the_artefact.record);
+    else
+        status = work(&c);
+    if (fflush(stdout) == EOF && status.code == FTSO_OK)
+        status = ftso_error(FTSO_ERROR_LIMIT, "cannot write to standard output");
+    if (status.code != FTSO_OK) fprintf(stderr, "%s: %s\n", argv[0], status.message);
+    return (int)status.code;
+}
