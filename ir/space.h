@@ -340,6 +340,9 @@ const ftso_primitive *ftso_primitive_rows(size_t *out_count);
 /* One trainable tensor of a lowered network: a view into the flat `weights` state. */
 typedef struct ftso_weight {
     const char *name; /* "stem.0.weight", "cells.3.edge.2-0.1.weight": stable */
+    const char *
+        module; /* the same in code written for DARTS: "cells.3._ops.1.op.1.weight" (ir/lower/modules.c) */
+    bool is_matrix; /* of a linear layer: [outputs, inputs] there */
     ftso_shape shape;
     int64_t offset; /* elements into the flat weight state */
     int64_t fan_in; /* 0: not a kernel */

@@ -112,8 +112,10 @@ static bool tensor(ftso_builder *builder, const char *suffix, ftso_shape shape, 
         ftso_text_puts(why, "the network has too many weights");
         return false;
     }
+    const char *module = builder->module.path;
     *out =
         (ftso_weight){.name = ftso_builder_join(builder, suffix), .shape = shape, .offset = *total};
+    out->module = *module ? ftso_format(builder->arena, "%s.%s", module, suffix) : out->name;
     out->view = ftso_builder_view(builder, flat, *total, shape, why);
     *total = end;
     return out->view != FTSO_NO_VALUE;

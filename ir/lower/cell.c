@@ -55,6 +55,9 @@ static bool prepare_inputs(ftso_builder *builder, const ftso_cell_site *site, ft
         builder->place =
             place_text(builder, site, ftso_format(builder->arena, ", its input %d", i));
         builder->path = ftso_format(builder->arena, "cells.%lld.pre.%d", (long long)site->index, i);
+        builder->module = (ftso_module){
+            FTSO_MODULE_PLACE,
+            ftso_format(builder->arena, "cells.%lld.preprocess%d", (long long)site->index, i), ""};
         int64_t stride = prepare_stride(builder, site->inputs[i], site->inputs[count - 1]);
         if (!stride) return false;
         states[i] =
@@ -70,15 +73,19 @@ static const char *edge_text(ftso_builder *builder, int from, int to)
     return ftso_format(builder->arena, "edge %d -> %d", from, to);
 }
 
-/* Makes paths, places and origins tell of the edge that is lowered next. */
+/* Makes paths, places and origins tell of the edge that is lowered next, the cell's `number`th. */
 static void enter_edge(ftso_builder *builder, const ftso_cell_site *site, int from, int to,
-                       int repeat)
+                       int repeat, int64_t number)
 {
     builder->place =
         place_text(builder, site, ftso_format(builder->arena, ", edge %d -> %d", from, to));
     builder->path =
         ftso_format(builder->arena, "cells.%lld.edge.%d-%d", (long long)site->index, to, from);
     if (repeat) builder->path = ftso_format(builder->arena, "%s-%d", builder->path, repeat);
+    builder->module = (ftso_module){FTSO_MODULE_PLACE,
+                                    ftso_format(builder->arena, "cells.%lld._ops.%lld",
+                                                (long long)site->index, (long long)number),
+                                    ""};
     builder->graph->origin = (ftso_origin){site->decl->span, builder->path};
 }
 
@@ -144,7 +151,7 @@ ftso_value ftso_builder_mixed_cell(ftso_builder *builder, const ftso_cell_site *
         size_t count = 0;
         for (; edge < slice->edge_count && slice->edge_node[edge] == node; edge++) {
             int from = slice->edge_from[edge];
-            enter_edge(builder, site, from, node, 0);
+            enter_edge(builder, site, from, node, 0, edge);
             ftso_mixture mixture = {
                 weights->ops, weights->alpha ? weights->alpha + edge * slice->op_count : NULL};
             int64_t stride = edge_stride(decl, from);
@@ -213,7 +220,7 @@ ftso_value ftso_builder_found_cell(ftso_builder *builder, const ftso_cell_site *
         for (int e = cell->node_start[j]; e < cell->node_start[j + 1]; e++) {
             const ftso_cell_edge *edge = &cell->edges[e];
             enter_edge(builder, site, edge->from, node,
-                       repeats_before(cell, cell->node_start[j], e));
+                       repeats_before(cell, cell->node_start[j], e), e);
             ftso_value y = ftso_builder_operator(
                 builder, edge->op, decl->span, ftso_number_whole(site->channels),
                 ftso_number_whole(edge_stride(decl, edge->from)), states[edge->from]);
@@ -242,6 +249,7 @@ ftso_value ftso_builder_fixed_cell(ftso_builder *builder, const ftso_cell_site *
     const ftso_cell_decl *decl = site->decl;
     builder->place = place_text(builder, site, "");
     builder->path = ftso_format(builder->arena, "cells.%lld", (long long)site->index);
+    builder->module = (ftso_module){FTSO_MODULE_ROOT, builder->path, ""};
     int64_t stride = decl->input_stride ? decl->input_stride : 1;
     return ftso_builder_expand(builder, decl->body, cell_scope(builder, site->channels, stride),
                                site->inputs, (size_t)decl->input_count);

@@ -135,7 +135,10 @@ static values expand_primitive(ftso_builder *builder, const ftso_opexpr *expr,
     builder->graph->origin = (ftso_origin){expr->span, builder->path};
     ftso_text why;
     ftso_text_init(&why);
+    const ftso_module module = builder->module;
+    builder->module = ftso_module_primitive(builder, module, primitive->name);
     ftso_value value = primitive->lower(builder, inputs.items, inputs.count, args, &why);
+    builder->module = module;
     if (value == FTSO_NO_VALUE && !builder->failed) {
         ftso_shape shape = ftso_builder_shape(builder, inputs.items[0]);
         ftso_diag_entry *entry = ftso_builder_fail(builder,
@@ -162,7 +165,11 @@ static values apply(ftso_builder *builder, const ftso_operator *op, const ftso_n
                     size_t count, values inputs)
 {
     ftso_scope inner = {builder->globals, names, count};
-    return expand(builder, op->body, &inner, inputs);
+    const ftso_module module = builder->module;
+    builder->module = ftso_module_composite(module);
+    inputs = expand(builder, op->body, &inner, inputs);
+    builder->module = module;
+    return inputs;
 }
 
 static values expand_composite(ftso_builder *builder, const ftso_opexpr *expr,
@@ -252,12 +259,15 @@ ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixtu
     if (ops->operator_count == 1)
         return ftso_builder_operator(builder, ops->operators[0], span, channels, stride, input);
     const char *path = builder->path;
+    const ftso_module module = builder->module;
     ftso_term *terms = FTSO_ARRAY(builder->arena, ftso_term, ops->operator_count);
     ftso_text why;
     ftso_text_init(&why);
     size_t count = 0;
     for (; count < ops->operator_count; count++) {
         builder->path = ftso_format(builder->arena, "%s.op.%zu", path, count);
+        builder->module = (ftso_module){
+            FTSO_MODULE_PLACE, ftso_format(builder->arena, "%s._ops.%zu", module.path, count), ""};
         ftso_value y =
             ftso_builder_operator(builder, ops->operators[count], span, channels, stride, input);
         if (y == FTSO_NO_VALUE) break;
@@ -268,6 +278,7 @@ ftso_value ftso_builder_mixture(ftso_builder *builder, const ftso_mixture *mixtu
         terms[count] = (ftso_term){y, ftso_format(builder->arena, "'%s'", op->name), op->span};
     }
     builder->path = path;
+    builder->module = module;
     builder->graph->origin = (ftso_origin){span, path};
     if (count < ops->operator_count && !builder->failed)
         ftso_builder_fail(builder, "E0508", span, "%s", ftso_text_get(&why));
@@ -327,11 +338,14 @@ static values expand_chain(ftso_builder *builder, const ftso_opexpr *expr, const
                            values inputs)
 {
     const char *path = builder->path;
+    const ftso_module module = builder->module;
     for (size_t i = 0; i < expr->child_count && inputs.count; i++) {
+        builder->module = ftso_module_link(builder, module, expr, i);
         if (expr->child_count > 1) builder->path = ftso_format(builder->arena, "%s.%zu", path, i);
         inputs = expand(builder, expr->children[i], scope, inputs);
     }
     builder->path = path;
+    builder->module = module;
     return inputs;
 }
 
@@ -339,9 +353,11 @@ static values expand_branches(ftso_builder *builder, const ftso_opexpr *expr,
                               const ftso_scope *scope, values inputs)
 {
     const char *path = builder->path;
+    const ftso_module module = builder->module;
     values result = {FTSO_ARRAY(builder->arena, ftso_value, expr->child_count + 1), 0};
     for (size_t i = 0; i < expr->child_count; i++) {
         builder->path = ftso_format(builder->arena, "%s.%zu", path, i);
+        builder->module = ftso_module_branch(builder, module, i);
         values branch = expand(builder, expr->children[i], scope, inputs);
         if (branch.count != 1 && !builder->failed)
             ftso_builder_fail(builder, "E0502", expr->children[i]->span,
@@ -350,6 +366,7 @@ static values expand_branches(ftso_builder *builder, const ftso_opexpr *expr,
         result.items[result.count++] = branch.items[0];
     }
     builder->path = path;
+    builder->module = module;
     return result;
 }
 

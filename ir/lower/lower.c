@@ -277,6 +277,7 @@ static bool lower_stems(ftso_builder *builder, history *past)
     for (size_t i = 0; i < space->stem_count; i++) {
         builder->place = NULL;
         builder->path = space->stem_count == 1 ? "stem" : ftso_format(builder->arena, "stem%zu", i);
+        builder->module = (ftso_module){FTSO_MODULE_ROOT, builder->path, ""};
         value = ftso_builder_expand(builder, space->stems[i], builder->globals, &value, 1);
         if (value == FTSO_NO_VALUE) return false;
         FTSO_PUSH(builder->arena, past->items, past->count, past->capacity, value);
@@ -298,10 +299,11 @@ static const ftso_value *cell_inputs(ftso_builder *builder, const history *past,
 
 /* A head on `value`; must end in one number per class. */
 static ftso_value lower_head(ftso_builder *builder, const ftso_opexpr *head, const char *path,
-                             ftso_value value, int64_t classes)
+                             const char *module, ftso_value value, int64_t classes)
 {
     builder->place = NULL;
     builder->path = path;
+    builder->module = (ftso_module){FTSO_MODULE_HEAD, module, ""};
     value = ftso_builder_expand(builder, head, builder->globals, &value, 1);
     if (value == FTSO_NO_VALUE) return value;
     ftso_shape shape = ftso_builder_shape(builder, value);
@@ -362,11 +364,12 @@ static bool lower_body(ftso_builder *builder, const filling *fill, const ftso_st
         FTSO_PUSH(builder->arena, past.items, past.count, past.capacity, value);
         if (i == aux_after) aux_source = value;
     }
-    network->logits = lower_head(builder, space->head, "head", past.items[past.count - 1], classes);
+    network->logits =
+        lower_head(builder, space->head, "head", "", past.items[past.count - 1], classes);
     if (network->logits == FTSO_NO_VALUE) return false;
     if (aux_source != FTSO_NO_VALUE) { /* last, so that its tensors stand behind all others */
-        network->aux_logits =
-            lower_head(builder, space->aux_head, "auxiliary", aux_source, classes);
+        network->aux_logits = lower_head(builder, space->aux_head, "auxiliary", "auxiliary_head",
+                                         aux_source, classes);
         if (network->aux_logits == FTSO_NO_VALUE) return false;
     }
     ftso_graph_output(builder->graph, "logits", network->logits, FTSO_NO_VALUE);
@@ -431,6 +434,7 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space 
                             .space = space,
                             .options = options,
                             .path = "",
+                            .module = {FTSO_MODULE_ROOT, "", ""},
                             .mode = genotype ? FTSO_NETWORK : FTSO_SUPERNET};
     const ftso_stack *stack = &space->network;
     if (!genotype && (space->supernet.order || space->supernet.layers)) stack = &space->supernet;

@@ -34,6 +34,19 @@ typedef struct ftso_mixture {
     const ftso_value *weights;
 } ftso_mixture;
 
+/* The place of what is lowered among PyTorch's modules (modules.c). */
+typedef enum ftso_module_form {
+    FTSO_MODULE_ROOT,  /* a stem: its chain is the module, composites leave no trace */
+    FTSO_MODULE_HEAD,  /* a head: features and classifier */
+    FTSO_MODULE_PLACE, /* any other expression */
+    FTSO_MODULE_CLASS, /* the body of a composite */
+    FTSO_MODULE_WORDS  /* inside a composite with branches */
+} ftso_module_form;
+typedef struct ftso_module {
+    ftso_module_form form;
+    const char *path, *suffix;
+} ftso_module;
+
 struct ftso_builder {
     ftso_arena *arena;
     ftso_diag *diag;
@@ -42,10 +55,11 @@ struct ftso_builder {
     const ftso_space *space;
     const ftso_lower_options *options;
     ftso_mode mode;
-    bool in_cell;      /* inside a searched cell: rules "in cells" apply */
-    bool failed;       /* told; everything unwinds */
-    bool too_large;    /* the last refusal was about a limit above */
-    const char *path;  /* of what is being lowered; weights take their names from it */
+    bool in_cell;     /* inside a searched cell: rules "in cells" apply */
+    bool failed;      /* told; everything unwinds */
+    bool too_large;   /* the last refusal was about a limit above */
+    const char *path; /* of what is being lowered; weights take their names from it */
+    ftso_module module;
     const char *place; /* for people: "cell 3 (reduce), edge 0 -> 2" */
     ftso_span place_span;
     const ftso_scope *globals;
@@ -87,6 +101,13 @@ ftso_value ftso_builder_running(ftso_builder *builder, const char *suffix, int64
 
 /* "<path>.<part>" in the arena; the part alone where the path is empty. */
 const char *ftso_builder_join(ftso_builder *builder, const char *part);
+
+/* The places of what is inside of `at`: a composite's body, a link, a branch, a primitive. */
+ftso_module ftso_module_composite(ftso_module at);
+ftso_module ftso_module_link(ftso_builder *builder, ftso_module at, const ftso_opexpr *chain,
+                             size_t link);
+ftso_module ftso_module_branch(ftso_builder *builder, ftso_module at, size_t branch);
+ftso_module ftso_module_primitive(ftso_builder *builder, ftso_module at, const char *word);
 
 /* Lowers `expr` on `inputs` in `scope`; FTSO_NO_VALUE after a failure was told. */
 ftso_value ftso_builder_expand(ftso_builder *builder, const ftso_opexpr *expr,

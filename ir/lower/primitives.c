@@ -135,7 +135,10 @@ static ftso_value lower_linear(ftso_builder *builder, const ftso_value *inputs, 
         return FTSO_NO_VALUE;
     }
     const double conv_args[] = {args[0], 1, 1, 1, 1, 0, 0, 0};
-    return lower_conv(builder, inputs, input_count, conv_args, why);
+    size_t row = builder->network->weight_count;
+    ftso_value y = lower_conv(builder, inputs, input_count, conv_args, why);
+    if (y != FTSO_NO_VALUE) builder->network->weight_table[row].is_matrix = true;
+    return y;
 }
 
 static ftso_value lower_relu(ftso_builder *builder, const ftso_value *inputs, size_t input_count,
