@@ -62,7 +62,7 @@ static void saturation(ftso_picture *picture, double factor)
     }
 }
 
-static int byte_of(float value)
+static int byte_of(double value)
 {
     int whole = (int)value;
     return whole < 0 ? 0 : whole > 255 ? 255 : whole;
@@ -80,22 +80,24 @@ static void to_hsv(const uint8_t *rgb, uint8_t *hsv)
     float range = (float)(most - least);
     float r = (float)(most - rgb[0]) / range, g = (float)(most - rgb[1]) / range,
           b = (float)(most - rgb[2]) / range;
-    float sixths = rgb[0] == most ? b - g : rgb[1] == most ? 2.0f + r - b : 4.0f + g - r;
+    float sixths = (float)(rgb[0] == most   ? (double)b - (double)g
+                           : rgb[1] == most ? 2.0 + (double)r - (double)b
+                                            : 4.0 + (double)g - (double)r);
     float turn = (float)fmod((double)sixths / 6.0 + 1.0, 1.0);
-    hsv[0] = (uint8_t)byte_of(turn * 255.0f);
-    hsv[1] = (uint8_t)byte_of(range / (float)most * 255.0f);
+    hsv[0] = (uint8_t)byte_of((double)turn * 255.0);
+    hsv[1] = (uint8_t)byte_of((double)(range / (float)most) * 255.0);
 }
 
 static void to_rgb(const uint8_t *hsv, uint8_t *rgb)
 {
     static const uint8_t places[6][3] = {{3, 2, 0}, {1, 3, 0}, {0, 3, 2},
                                          {0, 1, 3}, {2, 0, 3}, {3, 0, 1}};
-    float sixths = (float)hsv[0] * 6.0f / 255.0f, part = sixths - floorf(sixths);
-    float full = (float)hsv[2], grey = (float)hsv[1] / 255.0f;
+    float sixths = (float)((double)hsv[0] * 6.0 / 255.0), part = sixths - floorf(sixths);
+    double full = hsv[2], grey = (float)hsv[1] / 255.0f;
     uint8_t level[4];
-    level[0] = (uint8_t)byte_of(roundf(full * (1.0f - grey)));
-    level[1] = (uint8_t)byte_of(roundf(full * (1.0f - grey * part)));
-    level[2] = (uint8_t)byte_of(roundf(full * (1.0f - grey * (1.0f - part))));
+    level[0] = (uint8_t)byte_of(round(full * (1 - grey)));
+    level[1] = (uint8_t)byte_of(round(full * (1 - grey * (double)part)));
+    level[2] = (uint8_t)byte_of(round(full * (1 - grey * (1 - (double)part))));
     level[3] = hsv[2];
     const uint8_t *place = places[(int)floorf(sixths) % 6];
     for (int c = 0; c < 3; c++) rgb[c] = level[place[c]];

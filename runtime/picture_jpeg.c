@@ -53,12 +53,13 @@ static void dim_by_black(ftso_picture *picture)
 static ftso_status decode(tjhandle handle, const uint8_t *bytes, size_t length, int64_t channels,
                           ftso_picture *out)
 {
-    int width, height, sampling, colours;
+    int width = 0, height = 0, sampling, colours; /* of a file of tables alone nothing is told */
     int64_t scans;
-    if (tjDecompressHeader3(handle, bytes, length, &width, &height, &sampling, &colours) != 0)
+    FTSO_TRY(walk(bytes, length, &scans));
+    if (tjDecompressHeader3(handle, bytes, length, &width, &height, &sampling, &colours) != 0 ||
+        width < 1 || height < 1)
         return ftso_error(FTSO_ERROR_DATA, "the JPEG is damaged: %.200s", tjGetErrorStr2(handle));
     FTSO_TRY(ftso_picture_announce("JPEG", height, width));
-    FTSO_TRY(walk(bytes, length, &scans));
     if (scans > MOST_SCANS)
         return ftso_error(FTSO_ERROR_LIMIT, "a JPEG of %lld scans; at most %d are read",
                           (long long)scans, MOST_SCANS);
