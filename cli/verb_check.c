@@ -83,6 +83,25 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_search
     return network;
 }
 
+/* A recipe's network, as it is trained and as it is judged; without a cell, one of the space's operators on all edges. */
+static void lower_recipe(ftso_arena *arena, ftso_diag *diag, const ftso_train *train)
+{
+    const ftso_genotype *genotype = train->cell;
+    const ftso_opset *ops = train->space->ops;
+    for (size_t i = 0; !genotype && ops && i < ops->operator_count; i++)
+        if (!ftso_operator_is_zero(ops->operators[i]))
+            genotype = ftso_genotype_uniform(arena, train->space, ops->operators[i]);
+    if (!genotype) return;
+    for (int inference = 0; inference <= 1; inference++) {
+        ftso_lower_options how = ftso_train_lower_options(train, inference);
+        ftso_network *network = ftso_lower_network(arena, diag, train->space, genotype, &how);
+        if (!network) return;
+        if (!inference) ftso_lower_step(network, &train->optimizer, false);
+        if (inference && train->cell)
+            ftso_network_require(arena, diag, train->require, train->space, genotype, &how);
+    }
+}
+
 /* Lowers all that the file declares; errors go to the diag. */
 static void lower_all(ftso_input *input)
 {
@@ -95,11 +114,16 @@ static void lower_all(ftso_input *input)
                 ftso_genotype_uniform(&candidate, search->space, search->replace);
             ftso_lower_options how = {.batch = 2};
             ftso_lower_network(&candidate, &input->diag, search->space, genotype, &how);
+            ftso_search_require(&candidate, &input->diag, search, NULL);
         }
         ftso_arena_reset(&candidate);
     }
     for (size_t i = 0; i < input->unit->genotype_count; i++) {
         lower(&candidate, &input->diag, NULL, input->unit->genotypes[i], "forward");
+        ftso_arena_reset(&candidate);
+    }
+    for (size_t i = 0; i < input->unit->train_count; i++) {
+        lower_recipe(&candidate, &input->diag, input->unit->trains[i]);
         ftso_arena_reset(&candidate);
     }
     ftso_arena_deinit(&candidate);
@@ -160,9 +184,10 @@ int ftso_verb_check(int argc, char **argv)
         ftso_input_print(&input);
         code = input.diag.error_count ? FTSO_ERROR_USER : FTSO_OK;
         if (code == FTSO_OK)
-            printf("%s: nothing wrong (spaces %zu, searches %zu, genotypes %zu, operators %zu)\n",
+            printf("%s: nothing wrong (spaces %zu, searches %zu, genotypes %zu, operators %zu, "
+                   "trainings %zu)\n",
                    chosen.path, input.unit->space_count, input.unit->search_count,
-                   input.unit->genotype_count, input.unit->operator_count);
+                   input.unit->genotype_count, input.unit->operator_count, input.unit->train_count);
     }
 out:
     ftso_input_deinit(&input);

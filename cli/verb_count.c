@@ -146,6 +146,18 @@ int ftso_verb_count(int argc, char **argv)
         if (genotype->space->aux_head)
             count_network(&input.diag, genotype->name, genotype->space, genotype, true);
     }
+    for (size_t i = 0; i < unit->train_count; i++) {
+        const ftso_train *train = unit->trains[i];
+        if (!train->cell) continue;
+        ftso_lower_options how = ftso_train_lower_options(train, true);
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        how.aux = false;
+        print_row("train", train->name,
+                  ftso_lower_network(&arena, &input.diag, train->space, train->cell, &how));
+        ftso_network_require(&arena, &input.diag, train->require, train->space, train->cell, &how);
+        ftso_arena_deinit(&arena);
+    }
     for (size_t i = 0; i < unit->space_count; i++)
         print_space(&input.arena, &chosen, unit->spaces[i]);
     ftso_input_print(&input);

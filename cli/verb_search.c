@@ -167,6 +167,17 @@ static ftso_status keep(const search_options *chosen, const ftso_input *input,
     return FTSO_STATUS_OK;
 }
 
+static ftso_status require(ftso_input *input, const ftso_search *search,
+                           const ftso_genotype *genotype)
+{
+    if (ftso_search_require(&input->arena, &input->diag, search, genotype)) return FTSO_STATUS_OK;
+    ftso_input_print(input);
+    if (genotype)
+        return ftso_error(FTSO_ERROR_USER, "the found network is larger than required");
+    return ftso_error(FTSO_ERROR_USER, "what search '%s' finds would be larger than required",
+                      search->name);
+}
+
 static ftso_status run_search(const search_options *chosen, ftso_input *input,
                               const ftso_search *search, const ftso_images *images,
                               const ftso_device *device)
@@ -198,6 +209,8 @@ static ftso_status run_search(const search_options *chosen, ftso_input *input,
         return ftso_annotate(status, "nothing was found yet; %s holds the log alone", run);
     if (stopped || status.code == FTSO_OK)
         FTSO_TRY(keep(chosen, input, search, &result, device->name, run, stopped));
+    if (!stopped && status.code == FTSO_OK)
+        status = require(input, search, &result.found[result.chosen].genotype);
     return stopped ? ftso_annotate(status, "interrupted; what was found so far is in %s", run)
                    : status;
 }
@@ -223,6 +236,7 @@ static ftso_status search_on(const search_options *chosen, ftso_input *input,
                              const ftso_search *search, const ftso_device *device)
 {
     if (chosen->road.device.pipeline.stop_after) return walk(input, search, device);
+    FTSO_TRY(require(input, search, NULL));
     ftso_images images;
     FTSO_TRY(load_images(&input->arena, chosen, search, &images));
     catch_interrupt();

@@ -213,6 +213,11 @@ static const ftso_error_doc docs[] = {
      "(a space without aux_head)", "aux_head { after = 2/3; body = …; }"},
     {"E0510", "an operator's parameter is not given on an edge", "As E0405, found while building.",
      "op f(C, s, k) = …; opset o = { f };", "op f(C, s, k = 3) = …; opset o = { f };"},
+    {"E0511", "the network is larger than required",
+     "`require` says what the found network may weigh: `params`, its trainable numbers, and "
+     "`macs`, the multiply-adds of its "
+     "convolutions and linear layers for one image, both without the auxiliary head.",
+     "channels = 48; require = macs < 600 M;", "channels = 42; require = macs < 600 M;"},
     {"E0520", "not a genotype file",
      "The JSON text is damaged, or its format and version are not those of a genotype.", "{}",
      "{\"format\": \"ftso-genotype\", \"version\": 1, …}"},
@@ -301,7 +306,8 @@ static const ftso_error_doc docs[] = {
      "The data set has fewer images in the part that the batch is drawn from.", "batch = 100000;",
      "batch = 256;"},
     {"E0812", "a genotype of another space",
-     "The training names a space and a genotype that belong together.",
+     "A cell can be built in every space whose cells have the same names, inputs and nodes; this "
+     "space's are others.",
      "space = darts; cell = RESNET_LIKE;", "space = darts; cell = DARTS_V2;"},
     {"E0813", "no auxiliary head to weigh", "`aux_weight` needs a space with `aux_head`.",
      "aux_weight = 0.4;", "aux_head { after = 2/3; body = …; }"},
@@ -321,6 +327,9 @@ static const ftso_error_doc docs[] = {
      "`classes` is their number, or a list of their names in the order of the labels, each in one "
      "line.",
      "classes = [\"cat\", \"cat\"];", "classes = [\"cat\", \"dog\"];"},
+    {"E0819", "a stack of cells one by one has no other length",
+     "`layers` is the length of a counted stack; `order` lists the cells of the other kind.",
+     "(space nasbench201) layers = 8;", "space short : nasbench201 { stack { order = [ … ]; } }"},
     {"E0901", "a graph's text has another form",
      "In the text form of a graph a mark, a name or a number is missing.", "%0 = input",
      "%0 = input() {…} : [N=2, 3, 8, 8]"},

@@ -335,6 +335,14 @@ static void print_dataset(const ftso_dataset *dataset, ftso_text *out)
     print_transform("test", &dataset->test, out);
 }
 
+static void print_require(const ftso_arith *require, ftso_text *out)
+{
+    if (!require) return;
+    ftso_text_puts(out, "  require ");
+    print_arith(require, out);
+    ftso_text_puts(out, "\n");
+}
+
 static void print_search(const ftso_search *search, ftso_text *out)
 {
     ftso_text_printf(out, "search %s\n  space %s", search->name, search->space->name);
@@ -361,15 +369,18 @@ static void print_search(const ftso_search *search, ftso_text *out)
     for (size_t i = 0; i < search->seed_count; i++)
         ftso_text_printf(out, " %" PRIu64, search->seeds[i]);
     ftso_text_printf(out, ", select %s\n", search->select_best ? "best(val_loss)" : "first");
+    print_require(search->require, out);
 }
 
 static void print_train(const ftso_train *train, ftso_text *out)
 {
-    ftso_text_printf(out,
-                     "train %s\n  space %s, cell %s, dataset %s\n  epochs %" PRId64
-                     ", batch %" PRId64 ", drop path ",
-                     train->name, train->space->name, train->cell ? train->cell->name : "-",
-                     train->dataset->name, train->epochs, train->batch);
+    ftso_text_printf(out, "train %s\n  space %s", train->name, train->space->name);
+    print_args(train->parameters, train->parameter_count, out);
+    if (train->layers) ftso_text_printf(out, ", layers %" PRId64, train->layers);
+    if (train->channels) ftso_text_printf(out, ", channels %" PRId64, train->channels);
+    ftso_text_printf(
+        out, ", cell %s, dataset %s\n  epochs %" PRId64 ", batch %" PRId64 ", drop path ",
+        train->cell ? train->cell->name : "-", train->dataset->name, train->epochs, train->batch);
     print_real(train->drop_path, out);
     ftso_text_puts(out, ", aux weight ");
     print_real(train->aux_weight, out);
@@ -377,6 +388,11 @@ static void print_train(const ftso_train *train, ftso_text *out)
     print_real(train->label_smoothing, out);
     ftso_text_printf(out, "\n  seed %" PRIu64 ", precision %s\n", train->seed, train->precision);
     print_optimizer("optimizer", &train->optimizer, out);
+    ftso_text_printf(out, "  checkpoints: %" PRId64 " kept", train->checkpoint_keep);
+    if (train->checkpoint_steps)
+        ftso_text_printf(out, ", every %" PRId64 " iterations", train->checkpoint_steps);
+    ftso_text_puts(out, "\n");
+    print_require(train->require, out);
 }
 
 void ftso_unit_print(const ftso_unit *unit, ftso_text *out)

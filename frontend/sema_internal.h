@@ -194,6 +194,23 @@ ftso_opset *ftso_sema_opset_value(ftso_sema *sema, const ftso_ast_node *node, co
 /* Operator `name`, checked to be usable on an edge, as op(C, s). */
 const ftso_operator *ftso_sema_edge_operator(ftso_sema *sema, const char *name, ftso_span span);
 
+/* ---------------------------------------------------------------- sema_recipe.c: what searches and trainings share */
+
+/* The record that a name stands for; NULL after an error, or without an item. */
+void *ftso_sema_refer_value(ftso_sema *sema, const ftso_ast_item *item, ftso_symbol_kind kind);
+/* space = darts; or space = darts(K = 4); */
+const ftso_space *ftso_sema_space_value(ftso_sema *sema, const ftso_ast_item *item,
+                                        ftso_arg **out_args, size_t *out_count);
+bool ftso_sema_optimizer(ftso_sema *sema, const ftso_ast_node *node, ftso_optimizer *out);
+/* 1 epoch, 3 iterations (where `iterations` allows them). */
+bool ftso_sema_span_of_time(ftso_sema *sema, const ftso_ast_node *node, const char *what,
+                            bool iterations, int64_t *out, ftso_budget_unit *out_unit);
+/* Tells of a batch that is larger than `portion` of the training images. */
+void ftso_sema_check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t batch,
+                           const ftso_dataset *dataset, double portion);
+/* require = params <= 5 M && macs < 600 M; NULL without an item or after an error. */
+const ftso_arith *ftso_sema_require(ftso_sema *sema, const ftso_ast_item *item);
+
 /* ---------------------------------------------------------------- the declarations */
 
 void ftso_sema_let(ftso_sema *sema, ftso_symbol *symbol);

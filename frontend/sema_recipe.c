@@ -1,5 +1,6 @@
 /*
- * Recipes: data sets, searches, trainings. In: their blocks. Out: ftso_dataset, ftso_search, ftso_train.
+ * Recipes: data sets and searches, and what trainings (sema_train.c) share with them. In: their blocks. Out: ftso_dataset,
+ * ftso_search.
  * Every number has a range; what is not given takes the default that docs/language.md names.
  */
 #include "sema_internal.h"
@@ -72,7 +73,7 @@ static bool read_betas(ftso_sema *sema, const ftso_ast_node *node, ftso_optimize
            ftso_sema_real(sema, node->children[1], "the second beta", 0, 0.999999999, &out->beta2);
 }
 
-static bool read_optimizer(ftso_sema *sema, const ftso_ast_node *node, ftso_optimizer *out)
+bool ftso_sema_optimizer(ftso_sema *sema, const ftso_ast_node *node, ftso_optimizer *out)
 {
     static const char *const names[] = {"sgd", "adam"};
     static const char *const sgd[] = {"lr", "momentum", "weight_decay", "clip", "nesterov"};
@@ -354,7 +355,7 @@ void ftso_sema_dataset(ftso_sema *sema, ftso_symbol *symbol)
 
 /* ---------------------------------------------------------------- shared by search and train */
 
-static void *refer_value(ftso_sema *sema, const ftso_ast_item *item, ftso_symbol_kind kind)
+void *ftso_sema_refer_value(ftso_sema *sema, const ftso_ast_item *item, ftso_symbol_kind kind)
 {
     if (!item) return NULL;
     if (item->value->kind != FTSO_AST_NAME) {
@@ -368,11 +369,12 @@ static void *refer_value(ftso_sema *sema, const ftso_ast_item *item, ftso_symbol
 }
 
 /* space = darts; or space = darts(K = 4); */
-static const ftso_space *space_value(ftso_sema *sema, const ftso_ast_item *item,
-                                     ftso_arg **out_args, size_t *out_count)
+const ftso_space *ftso_sema_space_value(ftso_sema *sema, const ftso_ast_item *item,
+                                        ftso_arg **out_args, size_t *out_count)
 {
     if (!item) return NULL;
-    if (item->value->kind != FTSO_AST_CALL) return refer_value(sema, item, FTSO_SYMBOL_SPACE);
+    if (item->value->kind != FTSO_AST_CALL)
+        return ftso_sema_refer_value(sema, item, FTSO_SYMBOL_SPACE);
     const ftso_ast_node *call = item->value;
     ftso_symbol *symbol = ftso_sema_refer(sema, FTSO_SYMBOL_SPACE, call->text, call->text_span);
     if (!symbol || !symbol->record) return NULL;
@@ -394,8 +396,8 @@ static const ftso_space *space_value(ftso_sema *sema, const ftso_ast_item *item,
 }
 
 /* 1 epoch, 3 iterations. */
-static bool read_span_of_time(ftso_sema *sema, const ftso_ast_node *node, const char *what,
-                              bool iterations, int64_t *out, ftso_budget_unit *out_unit)
+bool ftso_sema_span_of_time(ftso_sema *sema, const ftso_ast_node *node, const char *what,
+                            bool iterations, int64_t *out, ftso_budget_unit *out_unit)
 {
     bool epochs = node->kind == FTSO_AST_NUMBER && node->unit &&
                   (!strcmp(node->unit, "epoch") || !strcmp(node->unit, "epochs"));
@@ -438,20 +440,21 @@ static void read_topology(ftso_sema *sema, const ftso_block *block, ftso_search 
         search->topology_ops =
             ftso_sema_opset_value(sema, item->value, "topology", item->value->span);
     } else {
-        search->topology_ops = refer_value(sema, item, FTSO_SYMBOL_OPSET);
+        search->topology_ops = ftso_sema_refer_value(sema, item, FTSO_SYMBOL_OPSET);
     }
     search->budget = 1;
     search->budget_unit = FTSO_EPOCHS;
     if ((item = ftso_block_find(&in, "budget", NULL))) {
-        read_span_of_time(sema, item->value, "`budget`", true, &search->budget,
-                          &search->budget_unit);
+        ftso_sema_span_of_time(sema, item->value, "`budget`", true, &search->budget,
+                               &search->budget_unit);
     }
     ftso_budget_unit unit;
     if ((item = ftso_block_find(&in, "schedule", NULL))) {
-        read_span_of_time(sema, item->value, "`schedule`", false, &search->schedule_epochs, &unit);
+        ftso_sema_span_of_time(sema, item->value, "`schedule`", false, &search->schedule_epochs,
+                               &unit);
     }
     if ((item = ftso_block_find(&in, "freeze", NULL))) {
-        read_span_of_time(sema, item->value, "`freeze`", false, &search->freeze_epochs, &unit);
+        ftso_sema_span_of_time(sema, item->value, "`freeze`", false, &search->freeze_epochs, &unit);
     }
     if ((item = ftso_block_find(&in, "normalize", NULL))) {
         search->normalize = ftso_sema_word(sema, item->value, "`normalize`", normals, 2) == 1
@@ -543,8 +546,8 @@ static void read_select(ftso_sema *sema, const ftso_ast_item *item, ftso_search 
         ->help = "write `first`, or `best(val_loss)`";
 }
 
-static void check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t batch,
-                        const ftso_dataset *dataset, double portion)
+void ftso_sema_check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t batch,
+                           const ftso_dataset *dataset, double portion)
 {
     if (!item || !dataset || !dataset->train_images) return;
     double smaller = portion < 0.5 ? portion : 1 - portion;
@@ -556,6 +559,13 @@ static void check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t batc
                     (long long)limit)
         ->help = portion >= 1 ? "take a smaller batch"
                               : "take a smaller batch; `split` divides the training images in two";
+}
+
+const ftso_arith *ftso_sema_require(ftso_sema *sema, const ftso_ast_item *item)
+{
+    static const char *const known[] = {"params", "macs"};
+    static const ftso_names names = {known, FTSO_COUNT(known), NULL};
+    return item ? ftso_sema_truth(sema, item->value, &names) : NULL;
 }
 
 void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
@@ -574,6 +584,7 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
         {"augment_valid", FTSO_FORM_VALUE, 0, false, "augment_valid = true;"},
         {"seeds", FTSO_FORM_VALUE, 0, false, "seeds = [0, 1, 2];"},
         {"select", FTSO_FORM_VALUE, 0, false, "select = first;"},
+        {"require", FTSO_FORM_VALUE, 0, false, "require = params <= 5 M;"},
     };
     size_t errors = sema->diag->error_count;
     const ftso_ast_items *items = &symbol->item->block;
@@ -587,10 +598,11 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
     search->method_span = symbol->span;
     search->init_std = 1e-3;
     search->augment_valid = true;
-    search->space = space_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage),
-                                &search->parameters, &search->parameter_count);
-    search->dataset = refer_value(sema, ftso_block_get(sema, &block, "dataset", keys[1].usage),
-                                  FTSO_SYMBOL_DATASET);
+    search->space =
+        ftso_sema_space_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage),
+                              &search->parameters, &search->parameter_count);
+    search->dataset = ftso_sema_refer_value(
+        sema, ftso_block_get(sema, &block, "dataset", keys[1].usage), FTSO_SYMBOL_DATASET);
     const ftso_ast_item *item = ftso_block_find(&block, "method", NULL);
     if (item && item->value->kind == FTSO_AST_NAME) {
         search->method = item->value->text;
@@ -603,17 +615,18 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
     read_split(sema, ftso_block_find(&block, "split", NULL), search);
     item = ftso_block_get(sema, &block, "batch", keys[6].usage);
     if (item && ftso_sema_whole(sema, item->value, "`batch`", 1, 1000000, &search->batch)) {
-        check_batch(sema, item, search->batch, search->dataset, search->train_portion);
+        ftso_sema_check_batch(sema, item, search->batch, search->dataset, search->train_portion);
     }
     item = ftso_block_get(sema, &block, "weights", keys[7].usage);
-    if (item) read_optimizer(sema, item->value, &search->weights);
+    if (item) ftso_sema_optimizer(sema, item->value, &search->weights);
     item = ftso_block_get(sema, &block, "arch", keys[8].usage);
-    if (item) read_optimizer(sema, item->value, &search->arch);
+    if (item) ftso_sema_optimizer(sema, item->value, &search->arch);
     if ((item = ftso_block_find(&block, "augment_valid", NULL))) {
         ftso_sema_flag(sema, item->value, "`augment_valid`", &search->augment_valid);
     }
     read_seeds(sema, ftso_block_find(&block, "seeds", NULL), search);
     read_select(sema, ftso_block_find(&block, "select", NULL), search);
+    search->require = ftso_sema_require(sema, ftso_block_find(&block, "require", NULL));
     if (sema->diag->error_count == errors && search->space && search->dataset &&
         search->topology_ops && search->replace) {
         symbol->record = search;
@@ -653,77 +666,4 @@ void ftso_check_words(ftso_diag *diag, const ftso_unit *unit, const ftso_words *
         check_word(diag, "E0814", search->method_span, "method of search", search->method,
                    words->methods, words->method_count);
     }
-}
-
-/* ---------------------------------------------------------------- train */
-
-void ftso_sema_train(ftso_sema *sema, ftso_symbol *symbol)
-{
-    static const char *const precisions[] = {"fp32"};
-    static const ftso_key keys[] = {
-        {"space", FTSO_FORM_VALUE, 0, false, "space = SPACE;"},
-        {"cell", FTSO_FORM_VALUE, 0, false, "cell = GENOTYPE;"},
-        {"dataset", FTSO_FORM_VALUE, 0, false, "dataset = DATASET;"},
-        {"epochs", FTSO_FORM_VALUE, 0, false, "epochs = 600;"},
-        {"batch", FTSO_FORM_VALUE, 0, false, "batch = 96;"},
-        {"drop_path", FTSO_FORM_VALUE, 0, false, "drop_path = 0.2;"},
-        {"aux_weight", FTSO_FORM_VALUE, 0, false, "aux_weight = 0.4;"},
-        {"label_smoothing", FTSO_FORM_VALUE, 0, false, "label_smoothing = 0.1;"},
-        {"optimizer", FTSO_FORM_VALUE, 0, false,
-         "optimizer = sgd(lr = cosine(0.025, 0), momentum = 0.9);"},
-        {"seed", FTSO_FORM_VALUE, 0, false, "seed = 0;"},
-        {"precision", FTSO_FORM_VALUE, 0, false, "precision = fp32;"},
-    };
-    size_t errors = sema->diag->error_count;
-    const ftso_ast_items *items = &symbol->item->block;
-    ftso_sema_check_block(sema, items, "a train block", keys, FTSO_COUNT(keys), false);
-    ftso_block block = {items, NULL, ftso_format(sema->arena, "train `%s`", symbol->name),
-                        symbol->span};
-    ftso_train *train = FTSO_NEW(sema->arena, ftso_train);
-    train->name = symbol->name;
-    train->span = symbol->span;
-    train->precision = precisions[0];
-    train->space =
-        refer_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage), FTSO_SYMBOL_SPACE);
-    const ftso_ast_item *item = ftso_block_find(&block, "cell", NULL);
-    train->cell = refer_value(sema, item, FTSO_SYMBOL_GENOTYPE);
-    if (train->cell && train->space && train->cell->space != train->space) {
-        ftso_diag_error(sema->diag, "E0812", item->value->span,
-                        "genotype `%s` belongs to space `%s`, not to `%s`", train->cell->name,
-                        train->cell->space->name, train->space->name)
-            ->help = "declare it for this space";
-    }
-    train->dataset = refer_value(sema, ftso_block_get(sema, &block, "dataset", keys[2].usage),
-                                 FTSO_SYMBOL_DATASET);
-    item = ftso_block_get(sema, &block, "epochs", keys[3].usage);
-    if (item) ftso_sema_whole(sema, item->value, "`epochs`", 1, 1000000, &train->epochs);
-    item = ftso_block_get(sema, &block, "batch", keys[4].usage);
-    if (item && ftso_sema_whole(sema, item->value, "`batch`", 1, 1000000, &train->batch)) {
-        check_batch(sema, item, train->batch, train->dataset, 1);
-    }
-    if ((item = ftso_block_find(&block, "drop_path", NULL))) {
-        ftso_sema_real(sema, item->value, "`drop_path`", 0, 0.99, &train->drop_path);
-    }
-    train->aux_weight = train->space ? train->space->aux_weight : 0;
-    if ((item = ftso_block_find(&block, "aux_weight", NULL))) {
-        ftso_sema_real(sema, item->value, "`aux_weight`", 0, 100, &train->aux_weight);
-        if (train->aux_weight > 0 && train->space && !train->space->aux_head) {
-            ftso_diag_error(sema->diag, "E0813", item->value->span,
-                            "space `%s` has no auxiliary head", train->space->name)
-                ->help = "add `aux_head { … }` to the space, or take this out";
-        }
-    }
-    if ((item = ftso_block_find(&block, "label_smoothing", NULL))) {
-        ftso_sema_real(sema, item->value, "`label_smoothing`", 0, 0.99, &train->label_smoothing);
-    }
-    item = ftso_block_get(sema, &block, "optimizer", keys[8].usage);
-    if (item) read_optimizer(sema, item->value, &train->optimizer);
-    if ((item = ftso_block_find(&block, "seed", NULL))) {
-        int64_t seed;
-        if (ftso_sema_whole(sema, item->value, "`seed`", 0, (int64_t)1 << 53, &seed))
-            train->seed = (uint64_t)seed;
-    }
-    if ((item = ftso_block_find(&block, "precision", NULL)))
-        ftso_sema_word(sema, item->value, "`precision`", precisions, 1);
-    if (sema->diag->error_count == errors && train->space && train->dataset) symbol->record = train;
 }

@@ -268,7 +268,8 @@ typedef struct ftso_search {
     bool augment_valid; /* the validation half is augmented too (default, as DARTS) */
     uint64_t *seeds;
     size_t seed_count;
-    bool select_best; /* best(val_loss), else first */
+    bool select_best;          /* best(val_loss), else first */
+    const ftso_arith *require; /* of the found network: truth about `params` and `macs`, or NULL */
 } ftso_search;
 
 typedef struct ftso_train {
@@ -285,6 +286,10 @@ typedef struct ftso_train {
     ftso_optimizer optimizer;
     uint64_t seed;
     const char *precision; /* "fp32" */
+    int64_t
+        checkpoint_steps; /* checkpoints every so many steps beside those after each epoch; 0: none */
+    int64_t checkpoint_keep;   /* how many stay */
+    const ftso_arith *require; /* truth about `params` and `macs`, or NULL */
 } ftso_train;
 
 /* All that one space file (with its includes) declares. Owned by the arena that it was read into. */
@@ -447,6 +452,14 @@ typedef struct ftso_counts {
 } ftso_counts;
 /* Of a network as lowered, before a step is appended (gradients have multiply-adds too). Saturates. */
 ftso_counts ftso_network_count(const ftso_network *network);
+
+/*
+ * Whether a found network is as small as `require` (NULL: it is) wants it: counted without the auxiliary head, as `options`
+ * would lower it. E0511 in `diag` names the part that does not hold and the counts; what cannot be built is told too.
+ */
+bool ftso_network_require(ftso_arena *arena, ftso_diag *diag, const ftso_arith *require,
+                          const ftso_space *space, const ftso_genotype *genotype,
+                          const ftso_lower_options *options);
 
 /* How many cells a space holds, exactly, in decimal digits. */
 typedef struct ftso_space_size {

@@ -23,6 +23,22 @@ ftso_lower_options ftso_search_lower_options(const ftso_search *search)
     };
 }
 
+bool ftso_search_require(ftso_arena *arena, ftso_diag *diag, const ftso_search *search,
+                         const ftso_genotype *genotype)
+{
+    if (!search->require) return true;
+    if (!genotype) genotype = ftso_genotype_uniform(arena, search->space, search->replace);
+    ftso_lower_options found = {
+        .batch = 2,
+        .image_channels = search->dataset->channels,
+        .image_side = search->dataset->side,
+        .classes = search->dataset->classes,
+        .parameters = search->parameters,
+        .parameter_count = search->parameter_count,
+    };
+    return ftso_network_require(arena, diag, search->require, search->space, genotype, &found);
+}
+
 ftso_status ftso_search_lower(ftso_search_job *job, ftso_network **out_network)
 {
     ftso_lower_options options = ftso_search_lower_options(job->search);

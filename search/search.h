@@ -73,6 +73,12 @@ ftso_lower_options ftso_search_lower_options(const ftso_search *search);
  * (seed, weights, k, e / 4); the rest its fill. `out` has room for weight_total numbers.
  */
 void ftso_weights_draw(const ftso_network *network, uint64_t seed, float *out);
+/*
+ * Whether what `search` finds is as small as its `require` wants: `genotype`, or before anything is searched (NULL) the cell
+ * whose every edge has the operator that the search puts there. False after it was told in `diag`.
+ */
+bool ftso_search_require(ftso_arena *arena, ftso_diag *diag, const ftso_search *search,
+                         const ftso_genotype *genotype);
 /* How much the seeds agree. Texts and arrays live in the arena. */
 typedef struct ftso_spread_topology {
     const char *text;    /* sources of each node, ascending: "0,1 0,1 1,2 0,3" */

@@ -127,6 +127,13 @@ codes() {
   code 1 "$ftso" search broken.ftso
   code 1 "$ftso" search "$toy" --set search.toy_search.bach=3
   says err 'did you mean `batch`'
+  # What would be too large is told before an image is read.
+  sed 's/^ *method = ftso;/&\n    require = params < 10;/' "$toy" >spaces/large.ftso
+  code 1 "$ftso" check spaces/large.ftso
+  says err 'E0511'
+  code 1 "$ftso" search spaces/large.ftso -o large --data=nowhere
+  says err 'would be larger than required'
+  absent large
   code 1 "$ftso" search "$toy" --set serch.toy_search.batch=3
   says err 'did you mean `search`'
   code 1 "$ftso" search "$toy" --set search.toy_search.batch=0

@@ -184,7 +184,7 @@ static void test_documented_blocks(void **state)
         assert_int_equal(f.diag.error_count, 0);
         end(&f);
     }
-    assert_int_equal(blocks, 7);
+    assert_int_equal(blocks, 8);
     ftso_arena_deinit(&arena);
 }
 

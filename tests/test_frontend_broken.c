@@ -55,6 +55,13 @@ static void lower_all(ftso_arena *arena, ftso_diag *diag, const ftso_unit *unit)
         ftso_lower_options options = {.batch = 2};
         ftso_lower_network(arena, diag, unit->genotypes[i]->space, unit->genotypes[i], &options);
     }
+    for (size_t i = 0; i < unit->train_count; i++) {
+        const ftso_train *train = unit->trains[i];
+        if (!train->cell) continue;
+        ftso_lower_options options = ftso_train_lower_options(train, false);
+        ftso_lower_network(arena, diag, train->space, train->cell, &options);
+        ftso_network_require(arena, diag, train->require, train->space, train->cell, &options);
+    }
 }
 
 static void override_all(ftso_arena *arena, ftso_diag *diag, ftso_ast *ast, const char *name)

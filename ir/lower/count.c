@@ -1,10 +1,12 @@
 /*
  * Counts: what a lowered network weighs, and what the paper's theorems say of a space.
  *
- * In: a network before its step, or a space. Out: numbers for people.
+ * In: a network before its step, or a space. Out: numbers for people, and whether they are as small as was asked for.
  * Must hold: multiply-adds come from the operators' own cost records; biases count once per output.
  */
 #include "ir/ir.h"
+
+#include <string.h>
 
 ftso_counts ftso_network_count(const ftso_network *network)
 {
@@ -23,6 +25,53 @@ ftso_counts ftso_network_count(const ftso_network *network)
     }
     if (counts.macs != INT64_MAX) counts.macs /= ftso_graph_shape(graph, network->image).dim[0];
     return counts;
+}
+
+static bool lookup_count(const void *user, const char *name, ftso_number *out)
+{
+    const ftso_counts *counts = user;
+    if (!strcmp(name, "params")) *out = ftso_number_whole(counts->parameters);
+    return !strcmp(name, "params") ||
+           (!strcmp(name, "macs") && (*out = ftso_number_whole(counts->macs), true));
+}
+
+/* The first part of a conjunction that does not hold, or NULL. */
+static const ftso_arith *broken_part(const ftso_arith *require, const ftso_counts *counts,
+                                     ftso_text *why)
+{
+    ftso_number value;
+    const ftso_arith *culprit;
+    if (require->kind == FTSO_ARITH_AND) {
+        const ftso_arith *left = broken_part(require->a, counts, why);
+        return left ? left : broken_part(require->b, counts, why);
+    }
+    if (!ftso_arith_eval(require, lookup_count, counts, &value, &culprit, why)) return culprit;
+    return value.value != 0 ? NULL : require;
+}
+
+bool ftso_network_require(ftso_arena *arena, ftso_diag *diag, const ftso_arith *require,
+                          const ftso_space *space, const ftso_genotype *genotype,
+                          const ftso_lower_options *options)
+{
+    if (!require) return true;
+    ftso_lower_options bare = *options;
+    bare.inference = true;
+    bare.aux = bare.drop_path = false;
+    const ftso_network *network = ftso_lower_network(arena, diag, space, genotype, &bare);
+    if (!network) return false;
+    ftso_counts counts = ftso_network_count(network);
+    ftso_text why;
+    ftso_text_init(&why);
+    const ftso_arith *broken = broken_part(require, &counts, &why);
+    if (broken) {
+        ftso_diag_entry *entry = ftso_diag_error(
+            diag, "E0511", broken->span, "the network has %lld parameters and %lld multiply-adds",
+            (long long)counts.parameters, (long long)counts.macs);
+        entry->label = why.length ? ftso_strdup(arena, ftso_text_get(&why)) : "this is required";
+        entry->help = "take fewer channels or layers, or ask for less";
+    }
+    ftso_text_deinit(&why);
+    return !broken;
 }
 
 ftso_theorem ftso_theorem_of(const ftso_space *space, int64_t k, int64_t channels, int64_t side)
