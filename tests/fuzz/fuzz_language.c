@@ -3,15 +3,12 @@
  *
  * In: any bytes. Must hold: nothing crashes, leaks or overflows; a text without errors formats to a text without errors
  * that formats to itself and means the same; a unit without errors prints.
- * Built twice: by the normal build as a program that replays files and folders (ctest replays tests/fuzz/corpus), and with
- * clang -fsanitize=fuzzer by tests/fuzz/run.sh.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "frontend/frontend.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 enum { MAX_BYTES = 1 << 16, MAX_OPERATIONS = 2000, BATCH = 2 };
 
@@ -124,44 +121,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close_all(&first);
     return 0;
 }
-
-#ifndef FTSO_FUZZER
-#include <dirent.h>
-
-static int replay(const char *path)
-{
-    ftso_arena arena;
-    ftso_arena_init(&arena);
-    char *bytes;
-    size_t length;
-    ftso_status status = ftso_file_read(&arena, path, MAX_BYTES, &bytes, &length);
-    if (status.code == FTSO_OK) LLVMFuzzerTestOneInput((const uint8_t *)bytes, length);
-    if (status.code != FTSO_OK) fprintf(stderr, "%s\n", status.message);
-    ftso_arena_deinit(&arena);
-    return status.code != FTSO_OK;
-}
-
-/* Replays the files in the folders that are named. */
-int main(int argc, char **argv)
-{
-    size_t count = 0;
-    int failures = 0;
-    for (int i = 1; i < argc; i++) {
-        DIR *dir = opendir(argv[i]);
-        if (!dir) {
-            fprintf(stderr, "%s is no folder\n", argv[i]);
-            return 1;
-        }
-        for (const struct dirent *entry; (entry = readdir(dir));) {
-            char path[4096];
-            if (entry->d_name[0] == '.' || entry->d_type == DT_DIR) continue;
-            snprintf(path, sizeof(path), "%s/%s", argv[i], entry->d_name);
-            failures += replay(path);
-            count++;
-        }
-        closedir(dir);
-    }
-    printf("%zu inputs replayed, %d unreadable\n", count, failures);
-    return failures || count == 0;
-}
-#endif
