@@ -54,15 +54,24 @@ static ftso_status choose_targets(build *b)
 {
     static const char *const levels[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2"};
     const char *cpu = b->options->cpu ? b->options->cpu : "native";
-    if (strcmp(cpu, "multi") == 0)
+    const ftso_system *system = b->options->system;
+    if (system) {
+        b->cpus[b->code_count] = system->target.cpu;
+        b->targets[b->code_count++] = system->target;
+    } else if (strcmp(cpu, "multi") == 0)
         for (size_t i = 0; i < FTSO_COUNT(levels); i++) b->cpus[b->code_count++] = levels[i];
     else
         b->cpus[b->code_count++] = cpu;
-    for (size_t i = 0; i < b->code_count; i++)
+    for (size_t i = 0; i < b->code_count && !system; i++)
         FTSO_TRY(ftso_target_named(b->arena, b->cpus[i], &b->targets[i]));
     const char *triple = ftso_system_of(b->arena, &b->targets[0]);
     b->archive = ftso_installed_file(b->arena, triple, "libftso_artefact.a");
     if (b->archive) return FTSO_STATUS_OK;
+    if (system)
+        return ftso_error(FTSO_ERROR_DEVICE,
+                          "the runtime of artefacts for %s is not there: install %s and "
+                          "build ftso again",
+                          system->name, system->packages);
     return ftso_error(FTSO_ERROR_DEVICE,
                       "the runtime of artefacts for %s is not installed beside ftso: "
                       "artefact/%s/libftso_artefact.a; build ftso again with its compiler present",

@@ -9,10 +9,11 @@
 #include "cli/cli.h"
 
 typedef struct ftso_build_options {
-    const char *kind;   /* "exe", … : a row of ftso_build_kinds */
-    const char *output; /* path */
-    const char *cpu;    /* as ftso_target_named */
-    const char *prefix; /* of a library's names */
+    const char *kind;          /* "exe", … : a row of ftso_build_kinds */
+    const char *output;        /* path */
+    const char *cpu;           /* as ftso_target_named */
+    const ftso_system *system; /* to make it for; NULL: this one */
+    const char *prefix;        /* of a library's names */
     bool is_static;
     int64_t batch; /* images of a run, at most */
     ftso_device_options device;
@@ -64,6 +65,8 @@ ftso_status FTSO_MUST_USE ftso_scratch_new(ftso_arena *arena, const char **out_p
 void ftso_scratch_remove(const char *path);
 /* A file that another program reads soon: neither synced nor renamed. */
 ftso_status FTSO_MUST_USE ftso_scratch_write(const char *path, const void *bytes, size_t length);
+/* A tool of the system ("gcc" of the package's cross compiler, "cc" where the system is this one). */
+const char *ftso_tool_of(ftso_arena *arena, const ftso_system *system, const char *name);
 /* The target's name among installed files: "x86_64-linux-gnu". */
 const char *ftso_system_of(ftso_arena *arena, const ftso_target *target);
 /* A file that is installed with ftso, found relative to it: artefact/TRIPLE/NAME. NULL where it is not. */

@@ -36,7 +36,7 @@ static ftso_status link_program(const ftso_build_files *files, const char *entry
     static const char *const flags[] = {"-s", "-static-libgcc", "-Wl,--gc-sections",
                                         "-Wl,--build-id=none", "-Wl,-z,noexecstack"};
     arguments a = {.arena = files->arena};
-    add(&a, "cc");
+    add(&a, ftso_tool_of(files->arena, files->options->system, "cc"));
     add(&a, files->options->is_static ? "-static" : "-pie");
     add_all(&a, flags, FTSO_COUNT(flags));
     add(&a, ftso_format(files->arena, "-Wl,--undefined=%s,--defsym=main=%s", entry, entry));

@@ -70,6 +70,12 @@ ftso_status ftso_tool_run(const char *const *argv)
                       words[0] ? words : "it said nothing");
 }
 
+const char *ftso_tool_of(ftso_arena *arena, const ftso_system *system, const char *name)
+{
+    if (!system) return name;
+    return ftso_format(arena, "%s-%s", system->name, strcmp(name, "cc") == 0 ? "gcc" : name);
+}
+
 const char *ftso_system_of(ftso_arena *arena, const ftso_target *target)
 {
     return ftso_format(arena, "%.*s-linux-gnu", (int)strcspn(target->triple, "-"), target->triple);

@@ -17,13 +17,15 @@ typedef struct build_choices {
     ftso_build_options build;
 } build_choices;
 
-enum { KEY_KIND = 512, KEY_BATCH, KEY_STATIC, KEY_PREFIX, KEY_INIT, MAX_BATCH = 4096 };
+enum { KEY_KIND = 512, KEY_BATCH, KEY_STATIC, KEY_PREFIX, KEY_INIT, KEY_TARGET, MAX_BATCH = 4096 };
 
 static const struct argp_option options[] = {
     {"kind", KEY_KIND, "KIND", 0, "what to make (default: exe); the kinds are listed below", 0},
     {"output", 'o', "PATH", 0, "where to put it", 0},
     {"batch", KEY_BATCH, "N", 0, "images of a run, at most (default 1)", 0},
     {"static", KEY_STATIC, 0, 0, "an executable that needs no shared library at all", 0},
+    {"target", KEY_TARGET, "SYSTEM", 0,
+     "another system to make it for: aarch64-linux-gnu or riscv64-linux-gnu", 0},
     {"init", KEY_INIT, "SEED", 0,
      "weights by chance instead of trained ones: to measure with, not to use", 0},
     {0},
@@ -42,6 +44,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     build_choices *chosen = state->input;
     char *end = NULL;
+    ftso_status status;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &chosen->input;
@@ -58,6 +61,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         chosen->build.batch = strtol(arg, &end, 10);
         if (*end || chosen->build.batch < 1 || chosen->build.batch > MAX_BATCH)
             argp_error(state, "--batch takes a number from 1 to %d, not '%s'", MAX_BATCH, arg);
+        break;
+    case KEY_TARGET:
+        status = ftso_system_find(arg, &chosen->build.system);
+        if (status.code != FTSO_OK) argp_error(state, "--target: %s", status.message);
         break;
     case KEY_STATIC:
         chosen->build.is_static = true;
@@ -154,6 +161,10 @@ static ftso_status build(build_choices *chosen, ftso_model *model)
                                 .space = model->space,
                                 .genotype = model->genotype,
                                 .dataset = model->dataset};
+    if (chosen->build.system && chosen->road.device.cpu)
+        return ftso_error(
+            FTSO_ERROR_USAGE,
+            "--cpu chooses among processors of this machine; leave it out with --target");
     if (!chosen->init)
         return ftso_error(FTSO_ERROR_USAGE,
                           "which weights? Give --init=SEED for some by chance, to measure with");

@@ -72,6 +72,17 @@ static void show_tools(ftso_arena *arena)
         archive = ftso_installed_file(arena, ftso_system_of(arena, &host), "libftso_artefact.a");
     row(archive ? "ok" : "absent", "artefact runtime",
         archive ? archive : "libftso_artefact.a for ftso build: build ftso again with cmake");
+    size_t count;
+    const ftso_system *systems = ftso_system_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        archive = ftso_installed_file(arena, systems[i].name, "libftso_artefact.a");
+        row(archive ? "ok" : "absent", systems[i].name,
+            archive
+                ? archive
+                : ftso_format(arena,
+                              "for ftso build --target: apt-get install %s, and build ftso again",
+                              systems[i].packages));
+    }
 }
 
 /* Libraries that are opened at run time where they are installed; nothing that is here today needs them. */

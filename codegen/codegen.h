@@ -17,7 +17,7 @@
 /* What code is made for. */
 typedef struct ftso_target {
     const char *triple, *cpu, *features; /* LLVM's words */
-    int vector_floats;                   /* 4 SSE2, 8 AVX2, 16 AVX-512 */
+    int vector_floats;                   /* 4 SSE2 and NEON, 8 AVX2, 16 AVX-512 */
     int vector_registers;                /* 16 or 32 */
     bool has_fma;
 } ftso_target;
@@ -26,6 +26,17 @@ typedef struct ftso_target {
 ftso_status FTSO_MUST_USE ftso_target_host(ftso_arena *arena, ftso_target *out);
 /* "native", "x86-64" (SSE2), "x86-64-v2" (SSE4.2), "x86-64-v3" (AVX2), "x86-64-v4" (AVX-512). An unknown name lists those known. */
 ftso_status FTSO_MUST_USE ftso_target_named(ftso_arena *arena, const char *name, ftso_target *out);
+/*
+ * Systems other than this one that artefacts are made for. `name` is also how the system's compiler begins
+ * ("aarch64-linux-gnu-gcc"); `packages` bring it.
+ */
+typedef struct ftso_system {
+    const char *name, *packages;
+    ftso_target target;
+} ftso_system;
+const ftso_system *ftso_system_rows(size_t *out_count);
+/* The row, or an error that lists the names. */
+ftso_status FTSO_MUST_USE ftso_system_find(const char *name, const ftso_system **out);
 /* Whether this machine can run the target's code; the reason if not. */
 bool ftso_target_runs_here(const ftso_target *target, ftso_text *why);
 

@@ -36,6 +36,8 @@ ftso_status FTSO_MUST_USE ftso_unit_make(const ftso_compiler_options *options,
                                          ftso_code_unit *unit, ftso_text *text, bool assembly);
 
 /* NULL where this LLVM has no such target. The caller disposes of it. */
+/* Makes every kind of target that a system row names known to LLVM; may be called again. */
+void ftso_targets_init(void);
 LLVMTargetMachineRef ftso_target_machine(const ftso_target *target);
 
 /* Reads a unit from the cache folder; false where it is not there or is damaged (was_damaged then). */

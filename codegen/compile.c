@@ -31,10 +31,7 @@ static ftso_status llvm_status(LLVMErrorRef error, const char *what)
 
 ftso_status ftso_compiler_new(const ftso_compiler_options *options, ftso_compiler **out_compiler)
 {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
+    ftso_targets_init();
     ftso_compiler *compiler = ftso_mem_alloc(sizeof(*compiler));
     if (!compiler) return ftso_error(FTSO_ERROR_LIMIT, "no memory for a compiler");
     memset(compiler, 0, sizeof(*compiler));

@@ -89,8 +89,53 @@ ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *
         name);
 }
 
+/*
+ * Baselines. RISC-V has vectors in an extension only, which the baseline lacks: LLVM takes our vectors apart there, into as
+ * many registers as there are.
+ */
+static const ftso_system systems[] = {
+    {"aarch64-linux-gnu",
+     "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true}},
+    {"riscv64-linux-gnu",
+     "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
+     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true}},
+};
+
+const ftso_system *ftso_system_rows(size_t *out_count)
+{
+    *out_count = FTSO_COUNT(systems);
+    return systems;
+}
+
+ftso_status ftso_system_find(const char *name, const ftso_system **out)
+{
+    char list[120] = "";
+    for (size_t i = 0; i < FTSO_COUNT(systems); i++) {
+        *out = &systems[i];
+        if (strcmp(systems[i].name, name) == 0) return FTSO_STATUS_OK;
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? " and " : "",
+                 systems[i].name);
+    }
+    return ftso_error(FTSO_ERROR_USAGE,
+                      "there is no target '%s'; besides this machine there are %s", name, list);
+}
+
+/* Whether both triples begin with the same architecture. */
+static bool same_machine(const char *a, const char *b)
+{
+    size_t length = strcspn(a, "-");
+    return length == strcspn(b, "-") && strncmp(a, b, length) == 0;
+}
+
 bool ftso_target_runs_here(const ftso_target *target, ftso_text *why)
 {
+    char *triple = LLVMGetDefaultTargetTriple();
+    bool same = same_machine(triple, target->triple);
+    if (!same && why)
+        ftso_text_printf(why, "this is %s and the code is for %s", triple, target->triple);
+    LLVMDisposeMessage(triple);
+    if (!same) return false;
     char *host = LLVMGetHostCPUFeatures();
     const char *missing = NULL;
     for (size_t i = 0; i < FTSO_COUNT(levels); i++) {

@@ -56,6 +56,22 @@ static const ftso_kernel_class *class_of(const ftso_compiler_options *options,
     return NULL;
 }
 
+void ftso_targets_init(void)
+{
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeRISCVTargetInfo();
+    LLVMInitializeRISCVTarget();
+    LLVMInitializeRISCVTargetMC();
+    LLVMInitializeRISCVAsmPrinter();
+}
+
 LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
 {
     LLVMTargetRef found;
@@ -186,10 +202,7 @@ ftso_status ftso_unit_make(const ftso_compiler_options *options, const ftso_sche
 ftso_status ftso_compile_text(const ftso_compiler_options *options, const ftso_schedule *schedule,
                               bool assembly, ftso_text *out)
 {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
+    ftso_targets_init();
     ftso_unit_key *seen = ftso_mem_alloc(sizeof(*seen) * (schedule->region_count + 1));
     if (!seen)
         return ftso_error(FTSO_ERROR_LIMIT, "no memory for the names of %zu regions",

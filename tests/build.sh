@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Artefacts as their user meets them: built, run, damaged, built again.
-#   build.sh exe   SOURCE_DIR FTSO
+#   build.sh exe|cross   SOURCE_DIR FTSO
 # In: the built program, a C compiler. Out: one line with the number of checks; every failed one before it. Works in a scratch
 # folder with a cache of its own, on a small network with weights by chance.
 set -uo pipefail
@@ -151,8 +151,51 @@ exe() {
   ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
 }
 
+# For other systems, under an emulator; one that is not installed is said, not passed over.
+cross() {
+  local system machine package emulator
+  make_toy
+  code 2 "$ftso" build toy.ftso --init=1 -o there --target=vax-linux-gnu
+  says err "there is no target 'vax-linux-gnu'; besides this machine there are aarch64-linux-gnu and riscv64-linux-gnu"
+  code 2 "$ftso" build toy.ftso --init=1 -o there --target=aarch64-linux-gnu --cpu=x86-64-v3
+  says err '--cpu chooses among processors of this machine'
+  absent there
+  # The program alone, without what is installed beside it.
+  cp "$ftso" alone
+  for system in aarch64-linux-gnu riscv64-linux-gnu; do
+    machine=${system%%-*} package=gcc-$system emulator=qemu-${system%%-*}
+    code 4 ./alone build toy.ftso --init=1 -o there --target=$system
+    says err "install $package"
+    absent there
+    code 0 "$ftso" doctor
+    if ! command -v $system-gcc >/dev/null || ! command -v $emulator >/dev/null; then
+      echo "build: $system is not tested: install $package and qemu-user"
+      continue
+    fi
+    says out "artefact/$system/libftso_artefact.a"
+    code 0 "$ftso" build toy.ftso --init=1 -o there --target=$system --batch=4
+    ok; readelf -h there | grep -Eq 'Machine:.*(AArch64|RISC-V)' || fail "the artefact is for $(readelf -h there | grep Machine)"
+    code 0 $emulator -L /usr/$system ./there --self-test
+    says out 'numbers: ok'
+    says out 'bytes: ok'
+    tensors 7 144 5 >seven
+    ok; $emulator -L /usr/$system ./there --raw --logits --threads=1 <seven >one || fail "raw tensors are refused"
+    ok; $emulator -L /usr/$system ./there --raw --logits --threads=3 <seven >three || fail "raw tensors are refused"
+    same one three
+    ok; [ "$(stat -c %s one)" = 280 ] || fail "seven images have not 70 results"
+    code 0 "$ftso" build toy.ftso --init=1 -o again --target=$system --batch=4 --no-cache
+    same again there
+    flip again $(($(section again .ftso.weights) + 3)) 64
+    code 70 $emulator -L /usr/$system ./again --self-test
+    says out 'numbers: WRONG'
+    code 0 "$ftso" build toy.ftso --init=1 -o still --target=$system --static
+    code 0 $emulator ./still --self-test
+    rm -f there again
+  done
+}
+
 case $part in
-  exe) $part ;;
+  cross | exe) $part ;;
   *) echo "build: no part '$part'"; exit 2 ;;
 esac
 echo "build: $part: $checked checks, $failed failed"

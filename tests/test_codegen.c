@@ -451,6 +451,29 @@ static void targets(void **state)
     assert_non_null(strstr(status.message, "x86-64-v3"));
 }
 
+/* Other systems have a row, an own vector width, and are not run here. */
+static void systems(void **state)
+{
+    (void)state;
+    size_t count;
+    const ftso_system *rows = ftso_system_rows(&count), *found;
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        test_ok(ftso_system_find(rows[i].name, &found));
+        assert_ptr_equal(found, &rows[i]);
+        assert_non_null(strstr(rows[i].packages, rows[i].name));
+        assert_int_equal(found->target.vector_floats, 4);
+        ftso_text why;
+        ftso_text_init(&why);
+        assert_false(ftso_target_runs_here(&found->target, &why));
+        assert_non_null(strstr(ftso_text_get(&why), found->target.triple));
+        ftso_text_deinit(&why);
+    }
+    ftso_status status = ftso_system_find("aarch64", &found);
+    assert_int_equal(status.code, FTSO_ERROR_USAGE);
+    assert_non_null(strstr(status.message, rows[1].name));
+}
+
 /* Images are padded to whole vectors, nothing else is; behind everything a vector may be loaded. */
 static void layout(void **state)
 {
@@ -614,6 +637,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(exchanged_entries_heal, setup, teardown),
         cmocka_unit_test_setup_teardown(unusable_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(targets, setup, teardown),
+        cmocka_unit_test(systems),
         cmocka_unit_test_setup_teardown(layout, setup, teardown),
         cmocka_unit_test_setup_teardown(text_of_unique_regions, setup, teardown),
         cmocka_unit_test_setup_teardown(failures, setup, teardown),
