@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct bench_options {
     const char *path, *name, *step;
@@ -36,7 +37,9 @@ static const struct argp_option options[] = {
     {"network", KEY_NETWORK, 0, 0, "NAME is a genotype: time the network built of its cells", 0},
     {"batch", KEY_BATCH, "N", 0, "images of a step (default: as the search or the recipe says)", 0},
     {"regions", KEY_REGIONS, 0, 0,
-     "a line for each region: time, rates, share of the nearer ceiling", 0},
+     "a line for each region: time, rates, share of the nearer ceiling, bytes moved over the "
+     "fewest",
+     0},
     {"repeat", KEY_REPEAT, "N", 0, "runs that are timed after two that are not (default 9)", 0},
     {0},
 };
@@ -171,8 +174,7 @@ static ftso_network *step_of_network(const bench_options *chosen, ftso_input *in
 
 static ftso_status make_step(const bench_options *chosen, ftso_input *input, const subject *what,
                              ftso_compiler *compiler, const ftso_compiler_options *how,
-                             ftso_pool *pool, ftso_states *states, const char *label,
-                             bench_step *step)
+                             const char *label, bench_step *step)
 {
     ftso_network *network =
         what->search ? step_of_search(chosen, input, what->search, strcmp(label, "arch") == 0)
@@ -182,9 +184,9 @@ static ftso_status make_step(const bench_options *chosen, ftso_input *input, con
     step->label = label;
     FTSO_TRY(ftso_pipeline_run(&pipeline, &input->arena, compiler, how, label, network->graph,
                                &step->program));
-    if (!step->program) return FTSO_STATUS_OK;
-    step->seconds = FTSO_ARRAY(&input->arena, double, step->program->launch_count);
-    return ftso_runner_new(step->program, pool, states, &step->runner);
+    if (step->program)
+        step->seconds = FTSO_ARRAY(&input->arena, double, step->program->launch_count);
+    return FTSO_STATUS_OK;
 }
 
 /* Small numbers in every input and state, so that no arithmetic meets infinities; label 0 and variance 1 everywhere. */
@@ -209,6 +211,62 @@ static ftso_status fill(const bench_step *step)
     return FTSO_STATUS_OK;
 }
 
+static int64_t state_bytes(const ftso_program *program)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < program->state_count; i++) total += program->states[i].size_bytes;
+    return total;
+}
+
+/*
+ * Memory of all steps. Those of a search take turns in one block, on the same states (the weight step has all of them);
+ * a network's steps have nothing in common.
+ */
+static int64_t plan_bytes(const bench_step *steps, size_t count, bool shared, int threads)
+{
+    int64_t total = 0, most_work = 0, most_state = 0;
+    for (size_t s = 0; s < count; s++) {
+        int64_t all = ftso_program_bytes(steps[s].program, threads),
+                own = state_bytes(steps[s].program);
+        if (all - own > most_work) most_work = all - own;
+        if (own > most_state) most_state = own;
+        total += all;
+    }
+    return shared ? most_work + most_state : total;
+}
+
+/* Memory of this process, now. */
+static double resident_bytes(void)
+{
+    unsigned long long whole = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%llu %llu", &whole, &resident) != 2) resident = 0;
+    if (file) fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Says what the steps will take, gives it to them, the largest first, and says what they took. */
+static ftso_status take_memory(bench_step *steps, size_t count, ftso_pool *pool,
+                               ftso_states *states)
+{
+    const double mib = 1 << 20;
+    int threads = ftso_pool_threads(pool);
+    printf("memory   %8.1f MiB planned", (double)plan_bytes(steps, count, states, threads) / mib);
+    fflush(stdout);
+    double before = resident_bytes();
+    for (size_t bound = 0; bound < count; bound++) {
+        bench_step *largest = NULL;
+        for (size_t s = 0; s < count; s++)
+            if (!steps[s].runner && (!largest || ftso_program_bytes(steps[s].program, threads) >
+                                                     ftso_program_bytes(largest->program, threads)))
+                largest = &steps[s];
+        FTSO_TRY(ftso_runner_new(largest->program, pool, states, &largest->runner));
+        FTSO_TRY(fill(largest));
+    }
+    printf(", %.1f MiB taken\n", (resident_bytes() - before) / mib);
+    return FTSO_STATUS_OK;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -221,18 +279,32 @@ static double median(double *values, int count)
     return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
 }
 
+/* How near a region is to what the machine can do at most: the larger of its shares of arithmetic and of memory. */
+static double share_of_ceiling(const ftso_launch *launch, double seconds, ftso_ceilings ceilings)
+{
+    double arithmetic = launch->flops / seconds / ceilings.flops_per_s;
+    double memory = launch->bytes / seconds / ceilings.bytes_per_s;
+    return arithmetic > memory ? arithmetic : memory;
+}
+
 static void print_regions(const bench_step *step, int repeat, ftso_ceilings ceilings)
 {
-    printf("\n%s step, region by region (mean of %d)\n%9s %8s %8s %7s  %s\n", step->label, repeat,
-           "ms", "GFLOP/s", "GB/s", "ceiling", "region");
+    double all = 0, low = 0;
+    printf("\n%s step, region by region (mean of %d; moved: bytes read and written over the fewest "
+           "that must be)\n%9s %8s %8s %7s %6s  %s\n",
+           step->label, repeat, "ms", "GFLOP/s", "GB/s", "ceiling", "moved", "region");
     for (size_t i = 0; i < step->program->launch_count; i++) {
         const ftso_launch *launch = &step->program->launches[i];
         double seconds = step->seconds[i] / repeat;
-        double flops = launch->flops / seconds, bytes = launch->bytes / seconds;
-        double share = flops / ceilings.flops_per_s, share_of_memory = bytes / ceilings.bytes_per_s;
-        printf("%9.3f %8.1f %8.1f %6.0f%%  %s\n", 1e3 * seconds, 1e-9 * flops, 1e-9 * bytes,
-               100 * (share > share_of_memory ? share : share_of_memory), launch->label);
+        double share = share_of_ceiling(launch, seconds, ceilings);
+        printf("%9.3f %8.1f %8.1f %6.0f%% %6.2f  %s\n", 1e3 * seconds,
+               1e-9 * launch->flops / seconds, 1e-9 * launch->bytes / seconds, 100 * share,
+               launch->least_bytes > 0 ? launch->bytes / launch->least_bytes : 1.0, launch->label);
+        all += seconds;
+        if (share < 0.5) low += seconds;
     }
+    printf("%.0f%% of the step is spent in regions below half of their nearer ceiling\n",
+           all > 0 ? 100 * low / all : 0.0);
 }
 
 static void print_step(bench_step *step, int repeat, ftso_ceilings ceilings, int threads)
@@ -279,13 +351,12 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
     if (status.code == FTSO_OK) status = ftso_pool_new(device->threads, true, &pool);
     /* the steps of a search work on the same states; a network's inference has fewer weights than its training */
     if (status.code == FTSO_OK && what->search) status = ftso_states_new(&states);
+    if (states) ftso_states_share_work(states);
     if (status.code == FTSO_OK) status = ftso_compiler_new(&how, &compiler);
     for (size_t i = 0; i < FTSO_COUNT(labels[0]) && status.code == FTSO_OK; i++) {
         if (chosen->step && strcmp(chosen->step, own[i]) != 0) continue;
-        bench_step *step = &steps[count];
-        status = make_step(chosen, input, what, compiler, &how, pool, states, own[i], step);
-        if (step->runner) count++;
-        if (step->runner && status.code == FTSO_OK) status = fill(step);
+        status = make_step(chosen, input, what, compiler, &how, own[i], &steps[count]);
+        if (steps[count].program) count++;
     }
     if (status.code != FTSO_OK || count == 0) goto out;
 
@@ -293,6 +364,8 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
     printf("%s, %d threads, %s: ceilings %.0f GFLOP/s, %.1f GB/s from memory\n",
            what->search ? what->search->name : what->genotype->name, ftso_pool_threads(pool),
            how.target.cpu, 1e-9 * ceilings.flops_per_s, 1e-9 * ceilings.bytes_per_s);
+    status = take_memory(steps, count, pool, states);
+    if (status.code != FTSO_OK) goto out;
     run(steps, count, chosen->repeat);
     double whole[MAX_REPEAT] = {0};
     for (int i = 0; i < chosen->repeat; i++)

@@ -344,8 +344,10 @@ static void add_launch(assembly *a, size_t index, const ftso_code_unit *unit)
             i < region->read_count ? region->reads[i] : region->writes[i - region->read_count];
         launch->buffers[i] = buffer_of(a, value);
         ftso_shape shape = ftso_graph_shape(a->graph, value);
-        launch->bytes += (double)ftso_shape_count(shape) * sizeof(float);
+        launch->least_bytes += (double)ftso_shape_count(shape) * sizeof(float);
+        launch->bytes += (double)ftso_layout_bytes(&a->compiler->options.target, shape);
     }
+    launch->bytes += 2.0 * (double)unit->kernels.shared_bytes;
     for (size_t i = 0; i < region->node_count; i++)
         launch->flops += (double)ftso_node_cost(a->graph, region->nodes[i]).flops;
     const char *path = "";

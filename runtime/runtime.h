@@ -76,8 +76,11 @@ typedef struct ftso_launch {
     ftso_kernel_set kernels;
     ftso_buffer *buffers; /* reads, then writes */
     size_t buffer_count;
-    const char *label;   /* kernel class and origin, for people */
-    double flops, bytes; /* arithmetic it does and memory it must move at the planned batch */
+    const char *label; /* kernel class and origin, for people */
+    double flops;      /* arithmetic at the planned batch */
+    double
+        bytes; /* memory that it goes through then: buffers as they are laid out, partial sums written and read */
+    double least_bytes; /* and what it cannot do without: every number read and written, once */
 } ftso_launch;
 
 /* After the last launch `size_bytes` go from `from` to `to`: new contents of states that could not be written in place. */

@@ -78,6 +78,17 @@ static int64_t largest_state(const loaded *step)
     return largest;
 }
 
+/* What the steps will take, before any of them is given memory. Not in the log: it depends on the threads. */
+static void say_memory(const ftso_search_job *job)
+{
+    const ftso_device *device = job->device;
+    if (!device->bytes || !job->options->progress_out ||
+        job->options->progress == FTSO_PROGRESS_NONE)
+        return;
+    fprintf(job->options->progress_out, "memory  %.1f MiB planned\n",
+            (double)device->bytes(device->self) / (1 << 20));
+}
+
 static ftso_status open_topology(ftso_search_job *job)
 {
     topology *t = FTSO_NEW(&job->work, topology);
@@ -94,6 +105,7 @@ static ftso_status open_topology(ftso_search_job *job)
     FTSO_TRY(load_step(job, &t->weights, false));
     if (job->measures) FTSO_TRY(load(job, &t->plain, "val_loss", job->network));
     FTSO_TRY(check_last_batch(job, t));
+    say_memory(job);
     int64_t room = largest_state(&t->weights), other = largest_state(&t->arch);
     t->numbers = FTSO_ARRAY(&job->work, float, (size_t)(room > other ? room : other));
     t->arch_now = FTSO_ARRAY(&job->work, float, (size_t)job->network->arch_total);

@@ -266,6 +266,7 @@ runs() {
   says out 'Genotype(normal='
   says out 'softmax over each node'
   says err 'search  1/6'
+  ok; head -n 1 err | grep -Eq '^memory  [0-9.]+ MiB planned$' || fail "the memory plan is not the first line on stderr"
   for file in genotype.json genotype.txt cell-normal.svg run.json events.jsonl toy.ftso parts/ops.ftso next.txt; do
     holds "$run/$file"
   done
@@ -359,6 +360,14 @@ stages() {
     ok; grep -Eq "^time .* $stage +[0-9.]+ ms" err || fail "--time does not show $stage"
   done
   says err 'different'
+
+  # bench: the plan before anything runs, and what it came to; each region beside its ceiling and the bytes it must move.
+  code 0 "$ftso" bench "$toy" --repeat=1 --regions
+  ok; sed -n 2p out | grep -Eq '^memory +[0-9.]+ MiB planned, [0-9.]+ MiB taken$' || fail "bench does not say its memory"
+  ok; [ "$(grep -Ec '^[0-9]+% of the step is spent in regions below half of their nearer ceiling$' out)" = 2 ] ||
+    fail "bench does not sum up the slow regions of both steps"
+  ok; [ "$(awk '$4 ~ /%$/ && $5 >= 1 { n++ } $4 ~ /%$/ && $5 < 1 { n = -1000 } END { print (n > 10) }' out)" = 1 ] ||
+    fail "bench has regions that move less than they must, or few"
 
   # Nothing that can be left out changes what is found.
   code 0 "$ftso" search "$toy" -q -o with

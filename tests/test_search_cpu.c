@@ -239,14 +239,91 @@ static void test_reference_device(void **state)
     check_device(&device);
 }
 
+/* ---------------------------------------------------------------- memory */
+
+typedef struct counter {
+    ftso_allocator allocator;
+    size_t asked, most; /* bytes of all blocks, and of the largest */
+} counter;
+
+static void *counting_alloc(void *user, size_t size_bytes)
+{
+    counter *c = user;
+    c->asked += size_bytes;
+    if (size_bytes > c->most) c->most = size_bytes;
+    return malloc(size_bytes);
+}
+
+static void *counting_resize(void *user, void *block, size_t size_bytes)
+{
+    ((counter *)user)->asked += size_bytes;
+    return realloc(block, size_bytes);
+}
+
+static void counting_release(void *user, void *block)
+{
+    (void)user;
+    free(block);
+}
+
+/* What is said before a search runs is what its steps then ask for: one block for both, and each state once. */
+static void test_planned_memory(void **state)
+{
+    (void)state;
+    enum { BATCH = 4096, HUGE_PAGE_BYTES = 2 << 20, BOOKS_BYTES = 128 << 10 };
+    ftso_arena arena;
+    ftso_diag diag;
+    ftso_ast *ast;
+    ftso_arena_init(&arena);
+    ftso_diag_init(&diag, &arena);
+    test_ok(ftso_parse_file(&arena, &diag, FTSO_SOURCE_DIR "/tests/search/toy.ftso", &ast));
+    const ftso_search *search;
+    test_ok(ftso_pick_search(ftso_check(&arena, &diag, ast), "epochs", &search));
+    ftso_device_options options = {.threads = 2, .pipeline = ftso_pipeline_default()};
+    ftso_device device;
+    test_ok(ftso_device_open_cpu(&options, &device));
+    assert_int_equal(device.bytes(device.self), 0);
+    ftso_step *steps[2];
+    ftso_lower_options how = ftso_search_lower_options(search);
+    how.batch = BATCH;
+    int64_t planned = 0;
+    for (int weights = 0; weights < 2; weights++) {
+        ftso_network *network = ftso_lower_supernet(&arena, &diag, search->space, &how);
+        assert_non_null(network);
+        ftso_lower_step(network, weights ? &search->weights : &search->arch, !weights);
+        test_ok(device.load(device.self, weights ? "weights" : "arch", network->graph,
+                            &steps[weights]));
+        assert_true(device.bytes(device.self) > planned);
+        planned = device.bytes(device.self);
+    }
+    assert_true(planned > 8 * HUGE_PAGE_BYTES);
+
+    counter c = {.allocator = {counting_alloc, counting_resize, counting_release, &c}};
+    float *image = calloc(BATCH * IMAGE, sizeof(float));
+    assert_non_null(image);
+    ftso_allocator_override(&c.allocator);
+    for (int i = 0; i < 2; i++) {
+        test_ok(device.bind(device.self, steps[i], "image", image, BATCH));
+        test_ok(device.run(device.self, steps[i], BATCH));
+    }
+    ftso_allocator_override(NULL);
+    free(image);
+    int64_t asked = (int64_t)c.asked;
+    if (asked < planned || asked > planned + HUGE_PAGE_BYTES + BOOKS_BYTES)
+        fail_msg("%lld bytes planned, %lld asked for", (long long)planned, (long long)asked);
+    assert_true((int64_t)c.most > planned * 9 / 10);
+    device.unload(device.self, steps[0]);
+    device.unload(device.self, steps[1]);
+    ftso_device_close(&device);
+    ftso_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_epochs),
-        cmocka_unit_test(test_partial_channels),
-        cmocka_unit_test(test_mixed),
-        cmocka_unit_test(test_cpu_device),
-        cmocka_unit_test(test_reference_device),
+        cmocka_unit_test(test_epochs),           cmocka_unit_test(test_planned_memory),
+        cmocka_unit_test(test_partial_channels), cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_cpu_device),       cmocka_unit_test(test_reference_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

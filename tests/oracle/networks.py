@@ -196,33 +196,36 @@ class MixedCell(nn.Module):
 
 
 class FoundCell(nn.Module):
-    """`pairs`: (operator, source) in listed order, two for each node; `concat`: state numbers of the output."""
+    """`pairs`: (operator, source) in listed order, two for each node or as `counts` says; `concat`: states of the output."""
 
-    def __init__(self, index, reduction, previous_reduced, c_pp, c_p, c, pairs, concat):
+    def __init__(self, index, reduction, previous_reduced, c_pp, c_p, c, pairs, concat, counts=None):
         super().__init__()
         path = f"cells.{index}"
         self.pre0 = prepare(f"{path}.pre.0", c_pp, c, previous_reduced, True)
         self.pre1 = prepare(f"{path}.pre.1", c_p, c, False, True)
         self.concat = concat
         self.sources = [source for _, source in pairs]
+        self.counts = counts or [2] * (len(pairs) // 2)
+        nodes = [2 + n for n, count in enumerate(self.counts) for _ in range(count)]
         self.ops = nn.ModuleList()
-        for i, (name, source) in enumerate(pairs):
-            node = 2 + i // 2
+        for i, ((name, source), node) in enumerate(zip(pairs, nodes)):
             edge = f"{path}.edge.{node}-{source}"
-            if i % 2 and pairs[i - 1][1] == source:
+            if i and nodes[i - 1] == node and pairs[i - 1][1] == source:
                 edge += "-1"
             self.ops.append(operator(edge, name, c, 2 if reduction and source < 2 else 1, False))
 
     def forward(self, s0, s1, drop=None):
         states = [self.pre0(s0), self.pre1(s1)]
-        for i in range(0, len(self.ops), 2):
-            parts = []
-            for j in (i, i + 1):
+        j = 0
+        for count in self.counts:
+            total = None
+            for j in range(j, j + count):
                 y = self.ops[j](states[self.sources[j]])
                 if drop is not None and not isinstance(self.ops[j], Identity):
                     y = drop(y)
-                parts.append(y)
-            states.append(parts[0] + parts[1])
+                total = y if total is None else total + y
+            states.append(total)
+            j += 1
         return torch.cat([states[i] for i in self.concat], dim=1)
 
 
@@ -316,7 +319,7 @@ class AuxiliaryHead(nn.Module):
 
 
 class Network(nn.Module):
-    """Found network: `normal` and `reduce` are (pairs, concat). `auxiliary`: (hidden, wide) widths of the second head."""
+    """Found network: `normal` and `reduce` are (pairs, concat[, counts]). `auxiliary`: (hidden, wide) widths of the second head."""
 
     def __init__(self, normal, reduce, layers=20, channels=36, in_channels=3, classes=10, auxiliary=None):
         super().__init__()
@@ -329,10 +332,10 @@ class Network(nn.Module):
             reduction = i in reductions(layers)
             if reduction:
                 c *= 2
-            pairs, concat = reduce if reduction else normal
-            self.cells.append(FoundCell(i, reduction, previous, c_pp, c_p, c, pairs, concat))
+            cell = reduce if reduction else normal
+            self.cells.append(FoundCell(i, reduction, previous, c_pp, c_p, c, *cell))
             previous = reduction
-            c_pp, c_p = c_p, len(concat) * c
+            c_pp, c_p = c_p, len(cell[1]) * c
             if i == self.auxiliary_after:
                 self.auxiliary = AuxiliaryHead(c_p, classes, *auxiliary)
         self.classifier = Linear("head.1", c_p, classes)

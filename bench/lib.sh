@@ -1,0 +1,207 @@
+# What bench/run is made of: peers that stay and take turns with us, medians, rows of the table.
+# In: the settings of bench/run (build, rounds, threads, peers, patience). Out: lines of Markdown.
+# shellcheck shell=bash disable=SC2154
+work=$(mktemp -d)
+declare -A peer_pid=() peer_in=() peer_out=()
+stop_all() {
+  local pid
+  for pid in "${peer_pid[@]}"; do kill "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap stop_all EXIT
+python=${PYTHON:-python3}
+
+note() { echo "$*" >>"$work/notes"; }
+has() { [[ " $peers " == *" $1 "* ]]; }
+number() { sed -nE "s/.*\"$1\": ([0-9.e+-]+).*/\1/p"; } # a member of one line of JSON
+spread_of() { sort -g "$1" | awk '{ v[NR] = $1 } END { m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2, v[1], v[NR] }'; }
+median_of() { local m; read -r m _ < <(spread_of "$1"); echo "$m"; }
+
+title_of() { case $1 in ftso) echo ftso ;; eager) echo PyTorch eager ;; compile) echo torch.compile ;; onnxruntime) echo ONNX Runtime ;; openvino) echo OpenVINO ;; esac; }
+
+# The folder of space files, the peers that are here, and the lines that say what was measured where.
+prepare() {
+  local name wanted=$peers modules="torch torch onnxruntime openvino" keep
+  cp examples/*.ftso "$work/"
+  cp bench/spaces/steps.ftso "$work/steps.ftso"
+  for keep in 1 2 3; do
+    bench/spaces/found.sh SEP3_KEEP$keep "darts$([ $keep = 2 ] || echo _keep$keep)" 4 $keep >>"$work/steps.ftso"
+  done
+  peers=
+  for name in $wanted; do
+    case $name in eager | compile) modules=torch ;; onnxruntime) modules="torch, onnx, onnxscript, onnxruntime" ;; openvino) modules="torch, onnx, onnxscript, openvino" ;;
+      *) echo "bench/run: there is no peer '$name'; there are eager, compile, onnxruntime, openvino" >&2; exit 2 ;;
+    esac
+    if "$python" -c "import $modules" 2>/dev/null; then
+      peers+="${peers:+ }$name"
+    else
+      note "left out: $(title_of "$name") (pip install ${modules//,/})"
+    fi
+  done
+  # Each thread on its own processor, and an allocator that keeps its memory: without it the peers pay for the first touch of
+  # every page again and again.
+  peer=(env -u OPENBLAS_CORETYPE OMP_PROC_BIND=true OMP_PLACES=cores "OMP_NUM_THREADS=$threads"
+    GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1)
+  ! command -v taskset >/dev/null || peer+=(taskset -c "0-$((threads - 1))")
+  peer+=("$python")
+
+  echo "machine: $(lscpu | sed -nE 's/^Model name: +//p' | head -1), $(nproc) processors, $threads threads," \
+    "$(grep -qw avx512f /proc/cpuinfo && echo AVX-512 || { grep -qw avx2 /proc/cpuinfo && echo AVX2 || echo SSE2; }), $(uname -sr)"
+  echo "versions: $("$ftso" --version | head -1)$(for name in torch onnxruntime openvino; do
+    "$python" -c "import $name; print(', $name', getattr($name, '__version__').split('-')[0])" 2>/dev/null | tr -d '\n' || true
+  done)"
+  "$ftso" bench examples/darts_cifar10.ftso ftso_cifar10 --repeat 1 --batch=32 --threads "$threads" >"$work/report"
+  ceiling=$(sed -nE '1s/.*ceilings ([0-9]+) GFLOP.*/\1/p' "$work/report")
+  echo "ceilings: $(sed -nE '1s/.*ceilings //p' "$work/report"); medians of $rounds rounds, in turns"
+  echo "load before: $(cut -d' ' -f1-3 /proc/loadavg)"
+  echo
+}
+
+# ---------------------------------------------------------------- peers that stay
+
+# start NAME COMMAND...: false, with a note, where it does not get ready.
+start() {
+  local name=$1 line= fd
+  shift
+  rm -f "$work/$name".{in,out}
+  mkfifo "$work/$name.in" "$work/$name.out"
+  "$@" <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err" &
+  peer_pid[$name]=$!
+  exec {fd}>"$work/$name.in"
+  peer_in[$name]=$fd
+  exec {fd}<"$work/$name.out"
+  peer_out[$name]=$fd
+  while read -r -t "$patience" -u "${peer_out[$name]}" line; do
+    [[ $line == '{'* ]] && return 0 # what an exporter or a compiler says on stdout is passed over
+  done
+  note "$row: $(title_of "$name") gave nothing after $patience s, or failed: $(tail -n 1 "$work/$name.err" | cut -c1-160)"
+  stop "$name"
+  return 1
+}
+ask() { # NAME WORD: the answer in $answer
+  answer=
+  echo "$2" >&"${peer_in[$1]}" 2>/dev/null || return 1
+  read -r -t "$patience" -u "${peer_out[$1]}" answer
+}
+stop() {
+  local fd=${peer_in[$1]}
+  exec {fd}>&-
+  fd=${peer_out[$1]}
+  exec {fd}<&-
+  kill "${peer_pid[$1]}" 2>/dev/null || true
+  wait "${peer_pid[$1]}" 2>/dev/null || true
+  unset "peer_pid[$1]" "peer_in[$1]" "peer_out[$1]"
+}
+
+# ---------------------------------------------------------------- measuring
+
+clear_row() { rm -f "$work"/seconds.* "$work"/peak.*; }
+ours_seconds() { sed -nE "s/^$1 +([0-9.]+) ms.*/\1/p" "$work/report" | awk '{ print $1 / 1000 }'; }
+gflop() { sed -nE 's/.* ([0-9.]+) GFLOP,.*/\1/p' "$work/report" | awk '{ g += $1 } END { print g }'; }
+wall() { # NAME COMMAND...: seconds of a process
+  local begin=$EPOCHREALTIME
+  "${@:2}" >"$work/wall.out" 2>&1 || note "failed: ${*:2:3}: $(tail -n 1 "$work/wall.out" | cut -c1-160)"
+  awk "BEGIN { print $EPOCHREALTIME - $begin }" >>"$work/seconds.$1"
+}
+
+# measure ROW TITLE MARK LABEL IMAGES FILE NAME OURS... -- KIND PEER-ARGUMENTS...
+# LABEL is the line of `ftso bench` that counts; KIND is torch, or both for PyTorch and the inference engines.
+measure() {
+  local title=$2 marks=$3 label=$4 images=$5 ours=("$work/$6") name round alive= peak
+  row=$1
+  shift 6
+  while [ "$1" != -- ]; do ours+=("$1"); shift; done
+  local kind=$2
+  shift 2
+  clear_row
+  for name in $peers; do
+    local command=()
+    case $name in
+      eager) command=(torch_peer.py) ;;
+      compile) command=(torch_peer.py --compile) ;;
+      *) command=(graph_peer.py --engine "$name" --folder "$work") ;;
+    esac
+    if [ "${command[0]}" = torch_peer.py ]; then
+      [ "$kind" = torch ] || command+=(--work infer)
+    elif [ "$kind" = torch ]; then
+      continue
+    fi
+    ! start "$name" "${peer[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" "$@" || alive+=" $name"
+  done
+  for ((round = 0; round < rounds; round++)); do
+    "$ftso" bench "${ours[@]}" --repeat 3 --threads "$threads" >"$work/report"
+    ours_seconds "$label" >>"$work/seconds.ftso"
+    for name in $alive; do
+      if ask "$name" run; then
+        number seconds <<<"$answer" >>"$work/seconds.$name"
+      else
+        note "$row: $(title_of "$name") stopped answering: $(tail -n 1 "$work/$name.err" | cut -c1-160)"
+        stop "$name"
+        alive=$(for word in $alive; do [ "$word" = "$name" ] || echo -n " $word"; done)
+      fi
+    done
+  done
+  sed -nE 's/^memory +([0-9.]+) MiB planned.*/\1/p' "$work/report" >"$work/peak.ftso"
+  for name in $alive; do
+    ask "$name" stop && echo "$(($(number peak_kib <<<"$answer") / 1024))" >"$work/peak.$name"
+    median_of "$work/seconds.$name" >"$work/median.$row.$name"
+    stop "$name"
+  done
+  print_row "$title" "$images" "$(gflop)"
+  [ -z "$marks" ] || mark "$title" "$marks"
+}
+
+# ---------------------------------------------------------------- tables
+
+table_head() {
+  echo "| work | who | median s | spread s | images/s | times ours | of the peak | MiB |"
+  echo "|---|---|---|---|---|---|---|---|"
+}
+print_row() { # TITLE IMAGES GFLOP: from the files of this row
+  local name median least most ours share peak
+  ours=$(median_of "$work/seconds.ftso")
+  for name in ftso eager compile onnxruntime openvino; do
+    [ -s "$work/seconds.$name" ] || continue
+    read -r median least most < <(spread_of "$work/seconds.$name")
+    share=-
+    [ -z "$3" ] || share=$(awk "BEGIN { printf \"%.0f%%\", 100 * $3 / $median / $ceiling }")
+    peak=-
+    [ ! -s "$work/peak.$name" ] || peak=$(awk '{ printf "%.0f", $1 }' "$work/peak.$name")
+    awk -v t="$1" -v w="$(title_of "$name")" -v m="$median" -v a="$least" -v b="$most" -v o="$ours" -v n="$2" -v s="$share" -v p="$peak" \
+      'BEGIN { printf "| %s | %s | %.4g | %.4g to %.4g | %.4g | %.2f | %s | %s |\n", t, w, m, a, b, n / m, m / o, s, p }'
+  done
+}
+mark() { # TITLE "PEER TIMES PEER TIMES…": a line for the table of marks
+  local who times ours words
+  ours=$(median_of "$work/seconds.ftso")
+  read -r -a words <<<"$2"
+  for ((i = 0; i < ${#words[@]}; i += 2)); do
+    who=${words[i]} times=${words[i + 1]}
+    if [ -s "$work/seconds.$who" ]; then
+      awk -v t="$1" -v w="$(title_of "$who")" -v x="$times" -v p="$(median_of "$work/seconds.$who")" -v o="$ours" \
+        'BEGIN { printf "| %s | %s | %.2f | %.2f | %s |\n", t, w, x, p / o, (p / o >= x) ? "reached" : "not reached" }'
+    else
+      echo "| $1 | $(title_of "$who") | $times | - | not measured |"
+    fi
+  done >>"$work/marks"
+}
+print_marks() {
+  echo
+  echo "| work | over | mark | measured | |"
+  echo "|---|---|---|---|---|"
+  cat "$work/marks"
+}
+print_notes() {
+  [ ! -s "$work/notes" ] || { echo; sed 's/^/* /' "$work/notes"; }
+}
+
+# ---------------------------------------------------------------- data
+
+make_cifar() { # FOLDER: 60 000 made-up images in CIFAR-10's binary form
+  local part
+  mkdir -p "$1"
+  for part in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+    perl -e 'srand 1; my $n = join "", map { chr int rand 256 } 1 .. 6144;
+      print chr($_ % 10), substr($n, ($_ * 7) % 3072, 3072) for 0 .. 9999' >"$1/$part.bin"
+  done
+}
