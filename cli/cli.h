@@ -29,11 +29,14 @@ int ftso_verb_bench(int argc, char **argv);
 int ftso_verb_check(int argc, char **argv);
 int ftso_verb_count(int argc, char **argv);
 int ftso_verb_doctor(int argc, char **argv);
+int ftso_verb_eval(int argc, char **argv);
 int ftso_verb_explain(int argc, char **argv);
 int ftso_verb_fmt(int argc, char **argv);
 int ftso_verb_new(int argc, char **argv);
+int ftso_verb_resume(int argc, char **argv);
 int ftso_verb_search(int argc, char **argv);
 int ftso_verb_show(int argc, char **argv);
+int ftso_verb_train(int argc, char **argv);
 
 /* Prints "ftso: message" to stderr and returns the status's exit code; OK prints nothing. */
 int ftso_report(ftso_status status);
@@ -84,6 +87,8 @@ ftso_status FTSO_MUST_USE ftso_pick_space(const ftso_unit *unit, const char *nam
                                           const ftso_space **out);
 ftso_status FTSO_MUST_USE ftso_pick_genotype(const ftso_unit *unit, const char *name,
                                              const ftso_genotype **out);
+ftso_status FTSO_MUST_USE ftso_pick_train(const ftso_unit *unit, const char *name,
+                                          const ftso_train **out);
 
 /* ---------------------------------------------------------------- the road */
 
@@ -135,17 +140,12 @@ void ftso_device_close(ftso_device *device);
 /* $XDG_CACHE_HOME/ftso or ~/.cache/ftso, made if missing; NULL where neither can be (then nothing is cached). */
 const char *ftso_cache_dir(ftso_arena *arena);
 
-/* ---------------------------------------------------------------- run directories (rundir.c) */
+/* ---------------------------------------------------------------- images, and being stopped */
 
-/* Makes `wanted`, or runs/NAME, runs/NAME-2, … the first that is free, when `wanted` is NULL. */
-ftso_status FTSO_MUST_USE ftso_rundir_create(ftso_arena *arena, const char *wanted,
-                                             const char *name, const char **out_path);
-/* Copies the space file and what it includes, under their names; standard input becomes space.ftso. */
-ftso_status FTSO_MUST_USE ftso_rundir_copy_sources(const char *run, const ftso_input *input);
-/* genotype.json, genotype.txt, cell-NAME.svg of the chosen cells, run.json with every seed's outcome. */
-ftso_status FTSO_MUST_USE ftso_rundir_write_search(const char *run, const ftso_input *input,
-                                                   const ftso_search *search,
-                                                   const ftso_search_result *result,
-                                                   const char *device_name, bool interrupted);
+/* The data set's training (or test) part, from `path` or, where that is NULL, from the place that the space file names. */
+ftso_status FTSO_MUST_USE ftso_images_load(ftso_arena *arena, const ftso_dataset *dataset,
+                                           const char *path, bool test, ftso_images *out);
+/* From here on the first Ctrl-C, SIGTERM or SIGHUP makes *result nonzero, the second ends the program. */
+const volatile int *ftso_interrupt_catch(void);
 
 #endif

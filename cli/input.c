@@ -165,3 +165,13 @@ ftso_status ftso_pick_genotype(const ftso_unit *unit, const char *name, const ft
     *out = unit->genotypes[index];
     return FTSO_STATUS_OK;
 }
+
+ftso_status ftso_pick_train(const ftso_unit *unit, const char *name, const ftso_train **out)
+{
+    const char *names[MAX_NAMES];
+    size_t count = unit->train_count < MAX_NAMES ? unit->train_count : MAX_NAMES, index = 0;
+    for (size_t i = 0; i < count; i++) names[i] = unit->trains[i]->name;
+    FTSO_TRY(pick("recipe", names, count, name, &index));
+    *out = unit->trains[index];
+    return FTSO_STATUS_OK;
+}

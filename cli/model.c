@@ -5,59 +5,12 @@
  */
 #include "cli/model.h"
 
-#include "cli/options.h"
+#include "cli/rundir.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
 
 enum { MAX_JSON_BYTES = 64 << 20 };
-
-/* A string member of run.json, or NULL. */
-static const char *member(ftso_arena *arena, const cJSON *record, const char *name)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, name));
-    return text ? ftso_strdup(arena, text) : NULL;
-}
-
-/* What is needed of run.json. */
-typedef struct run_record {
-    const char *file, *space; /* the space file's name in the run directory */
-    const char *search;       /* or NULL */
-    const char *overrides[MAX_OVERRIDES];
-    size_t override_count;
-} run_record;
-
-static ftso_status read_record(ftso_arena *arena, const char *run, run_record *out)
-{
-    char *bytes;
-    size_t length;
-    FTSO_TRY(ftso_file_read(arena, ftso_format(arena, "%s/run.json", run), MAX_JSON_BYTES, &bytes,
-                            &length));
-    cJSON *record = cJSON_ParseWithLength(bytes, length);
-    out->file = record ? member(arena, record, "file") : NULL;
-    out->space = record ? member(arena, record, "space") : NULL;
-    out->search = record ? member(arena, record, "search") : NULL;
-    const cJSON *set = cJSON_GetObjectItemCaseSensitive(record, "set"), *item;
-    cJSON_ArrayForEach(item, set) if (cJSON_IsString(item) && out->override_count < MAX_OVERRIDES)
-        out->overrides[out->override_count++] = ftso_strdup(arena, item->valuestring);
-    cJSON_Delete(record);
-    if (!out->file || !out->space || strchr(out->file, '/'))
-        return ftso_error(FTSO_ERROR_DATA, "'%s/run.json' is no record of a run of ftso", run);
-    return FTSO_STATUS_OK;
-}
-
-static ftso_status read_genotype(ftso_model *model, const char *path)
-{
-    ftso_input *input = &model->input;
-    char *bytes;
-    size_t length;
-    FTSO_TRY(ftso_file_read(&input->arena, path, MAX_JSON_BYTES, &bytes, &length));
-    uint32_t file = ftso_diag_add_source(&input->diag, path, bytes, length);
-    model->genotype =
-        ftso_genotype_parse_json(&input->arena, &input->diag, file, model->space, input->unit);
-    return model->genotype ? FTSO_STATUS_OK
-                           : ftso_error(FTSO_ERROR_DATA, "'%s' cannot be read", path);
-}
 
 /* The space that a genotype's JSON names; the file's only one where it cannot be told. */
 static ftso_status space_of_json(ftso_model *model, const char *path)
@@ -66,17 +19,21 @@ static ftso_status space_of_json(ftso_model *model, const char *path)
     size_t length;
     FTSO_TRY(ftso_file_read(&model->input.arena, path, MAX_JSON_BYTES, &bytes, &length));
     cJSON *json = cJSON_ParseWithLength(bytes, length);
-    const char *name = json ? member(&model->input.arena, json, "space") : NULL;
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "space"));
+    if (name) name = ftso_strdup(&model->input.arena, name);
     cJSON_Delete(json);
     return ftso_pick_space(model->input.unit, name, &model->space);
 }
 
-/* The data set of the file's first recipe, else of its first search, for the model's space. */
-static const ftso_dataset *dataset_for(const ftso_model *model, const char *search)
+/* The data set of the run's own recipe or search; else of the file's first recipe or search for the model's space. */
+static const ftso_dataset *dataset_for(const ftso_model *model, const ftso_run_record *record)
 {
     const ftso_unit *unit = model->input.unit;
+    const char *train = record->train, *search = record->search;
     for (size_t i = 0; i < unit->train_count && !search; i++)
-        if (unit->trains[i]->space == model->space) return unit->trains[i]->dataset;
+        if (unit->trains[i]->space == model->space &&
+            (!train || strcmp(unit->trains[i]->name, train) == 0))
+            return unit->trains[i]->dataset;
     for (size_t i = 0; i < unit->search_count; i++)
         if (unit->searches[i]->space == model->space &&
             (!search || strcmp(unit->searches[i]->name, search) == 0))
@@ -90,23 +47,25 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-static ftso_status resolve(ftso_model *model, const char *name, const run_record *record)
+static ftso_status resolve(ftso_model *model, const char *name, const ftso_run_record *record)
 {
     ftso_input *input = &model->input;
     if (model->run) {
         FTSO_TRY(ftso_pick_space(input->unit, record->space, &model->space));
-        model->name = record->search ? record->search : model->space->name;
-        FTSO_TRY(read_genotype(model, ftso_format(&input->arena, "%s/genotype.json", model->run)));
+        model->name = record->train    ? record->train
+                      : record->search ? record->search
+                                       : model->space->name;
+        FTSO_TRY(ftso_run_genotype(input, model->run, model->space, &model->genotype));
     } else if (name && ends_with(name, ".json")) {
         FTSO_TRY(space_of_json(model, name));
         model->name = model->space->name;
-        FTSO_TRY(read_genotype(model, name));
+        FTSO_TRY(ftso_genotype_read(input, name, model->space, &model->genotype));
     } else {
         FTSO_TRY(ftso_pick_genotype(input->unit, name, &model->genotype));
         model->space = model->genotype->space;
         model->name = model->genotype->name;
     }
-    model->dataset = dataset_for(model, record->search);
+    model->dataset = dataset_for(model, record);
     return FTSO_STATUS_OK;
 }
 
@@ -115,10 +74,10 @@ bool ftso_model_read(ftso_model *model, const char *path, const char *name,
 {
     memset(model, 0, sizeof(*model));
     ftso_arena_init(&model->arena);
-    run_record *record = FTSO_NEW(&model->arena, run_record);
+    ftso_run_record *record = FTSO_NEW(&model->arena, ftso_run_record);
     const char *file = path;
     if (ftso_file_exists(ftso_format(&model->arena, "%s/run.json", path))) {
-        ftso_status status = read_record(&model->arena, path, record);
+        ftso_status status = ftso_run_record_read(&model->arena, path, record);
         if (status.code == FTSO_OK && name)
             status =
                 ftso_error(FTSO_ERROR_USAGE, "a run has one genotype; '%s' is one too many", name);

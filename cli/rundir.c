@@ -1,45 +1,65 @@
 /*
- * Run directories: all that a search leaves behind, complete in itself and free to be moved.
+ * Run directories: all that a search or a training leaves behind, complete in itself and free to be moved.
  *
- *   run.json        what was run and every seed's outcome        genotype.json, genotype.txt   the chosen cells
- *   events.jsonl    one line per iteration                        cell-NAME.svg                 their pictures
+ *   run.json        what was run and what came of it              genotype.json, genotype.txt   the cells
+ *   events.jsonl    one line per event                            cell-NAME.svg                 their pictures
  *   *.ftso          the space file and what it includes           next.txt                      the command to type next
  */
-#include "cli/cli.h"
+#include "cli/rundir.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_RUNS = 100000 };
 
-/* The log is made here and by one caller alone: of two searches at once, the second is refused. */
-static ftso_status claim(ftso_arena *arena, const char *run)
+/* The log serves as the lock: it is there from the first moment on, and it is what two writers would spoil. */
+ftso_status ftso_rundir_lock(ftso_arena *arena, const char *run, int *out_lock)
 {
-    const char *log = ftso_format(arena, "%s/events.jsonl", run);
-    bool taken = ftso_file_exists(ftso_format(arena, "%s/run.json", run));
-    int fd = taken ? -1 : open(log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) {
-        close(fd);
-        return FTSO_STATUS_OK;
-    }
-    if (taken || errno == EEXIST)
-        return ftso_error(FTSO_ERROR_USAGE,
-                          "'%s' holds a run already; choose another folder with -o", run);
-    return ftso_error(FTSO_ERROR_DATA, "cannot write '%s': %s", log, strerror(errno));
+    const char *path = ftso_format(arena, "%s/events.jsonl", run);
+    *out_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*out_lock < 0)
+        return ftso_error(FTSO_ERROR_DATA, "cannot write '%s': %s", path, strerror(errno));
+    if (flock(*out_lock, LOCK_EX | LOCK_NB) == 0) return FTSO_STATUS_OK;
+    int reason = errno;
+    ftso_rundir_unlock(*out_lock);
+    *out_lock = -1;
+    if (reason == EWOULDBLOCK)
+        return ftso_error(FTSO_ERROR_USAGE, "another process works in '%s'", run);
+    return ftso_error(FTSO_ERROR_DATA, "cannot lock '%s': %s", path, strerror(reason));
+}
+
+void ftso_rundir_unlock(int lock)
+{
+    if (lock >= 0) close(lock);
+}
+
+/* Of two processes at once, the second is refused; so is a folder with a record or a log in it. */
+static ftso_status claim(ftso_arena *arena, const char *run, int *out_lock)
+{
+    FTSO_TRY(ftso_rundir_lock(arena, run, out_lock));
+    struct stat log;
+    bool begun = fstat(*out_lock, &log) < 0 || log.st_size > 0;
+    if (!begun && !ftso_file_exists(ftso_format(arena, "%s/run.json", run))) return FTSO_STATUS_OK;
+    ftso_rundir_unlock(*out_lock);
+    *out_lock = -1;
+    return ftso_error(FTSO_ERROR_USAGE, "'%s' holds a run already; choose another folder with -o",
+                      run);
 }
 
 ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char *name,
-                               const char **out_path)
+                               const char **out_path, int *out_lock)
 {
+    *out_lock = -1;
     if (wanted) {
         *out_path = wanted;
         FTSO_TRY(ftso_dir_create(wanted));
-        return claim(arena, wanted);
+        return claim(arena, wanted, out_lock);
     }
     FTSO_TRY(ftso_dir_create("runs"));
     for (int i = 1; i < MAX_RUNS; i++) {
@@ -47,7 +67,7 @@ ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char
                                   : ftso_format(arena, "runs/%s-%d", name, i);
         if (mkdir(path, 0777) == 0) {
             *out_path = path;
-            return FTSO_STATUS_OK;
+            return ftso_rundir_lock(arena, path, out_lock);
         }
         if (errno != EEXIST)
             return ftso_error(FTSO_ERROR_DATA, "cannot make the folder '%s': %s", path,
@@ -89,8 +109,7 @@ ftso_status ftso_rundir_copy_sources(const char *run, const ftso_input *input)
     return FTSO_STATUS_OK;
 }
 
-/* Ends with a newline, as text files do and as `show` prints. */
-static ftso_status write_text(const char *run, const char *name, ftso_text *text)
+ftso_status ftso_rundir_write(const char *run, const char *name, ftso_text *text)
 {
     char path[4096];
     if (text->length && text->data[text->length - 1] != '\n') ftso_text_puts(text, "\n");
@@ -134,54 +153,19 @@ static void add_seed(cJSON *seeds, const ftso_found *found)
     cJSON_AddItemToArray(seeds, seed);
 }
 
-static ftso_status write_record(const char *run, const ftso_input *input, const ftso_search *search,
-                                const ftso_search_result *result, const char *device_name,
-                                bool interrupted)
+ftso_status ftso_rundir_write_genotype(const char *run, const ftso_space *space,
+                                       const ftso_genotype *genotype)
 {
-    cJSON *record = cJSON_CreateObject();
-    cJSON_AddStringToObject(record, "format", "ftso-run");
-    cJSON_AddNumberToObject(record, "version", 1);
-    cJSON_AddStringToObject(record, "ftso", FTSO_VERSION);
-    cJSON_AddStringToObject(record, "verb", "search");
-    cJSON_AddStringToObject(record, "file", file_name(input));
-    cJSON *overrides = cJSON_AddArrayToObject(record, "set");
-    for (size_t i = 0; i < input->override_count; i++)
-        cJSON_AddItemToArray(overrides, cJSON_CreateString(input->overrides[i]));
-    cJSON_AddStringToObject(record, "search", search->name);
-    cJSON_AddStringToObject(record, "space", search->space->name);
-    cJSON_AddStringToObject(record, "method", search->method);
-    cJSON_AddStringToObject(record, "device", device_name);
-    cJSON_AddBoolToObject(record, "interrupted", interrupted);
-    cJSON_AddNumberToObject(record, "chosen", (double)result->chosen);
-    cJSON *seeds = cJSON_AddArrayToObject(record, "seeds");
-    for (size_t i = 0; i < result->found_count; i++) add_seed(seeds, &result->found[i]);
-    char *printed = cJSON_Print(record);
-    cJSON_Delete(record);
-    if (!printed) return ftso_error(FTSO_ERROR_LIMIT, "out of memory while writing run.json");
     ftso_text text;
     ftso_text_init(&text);
-    ftso_text_printf(&text, "%s\n", printed);
-    cJSON_free(printed);
-    ftso_status status = write_text(run, "run.json", &text);
-    ftso_text_deinit(&text);
-    return status;
-}
-
-ftso_status ftso_rundir_write_search(const char *run, const ftso_input *input,
-                                     const ftso_search *search, const ftso_search_result *result,
-                                     const char *device_name, bool interrupted)
-{
-    const ftso_genotype *genotype = &result->found[result->chosen].genotype;
-    ftso_text text;
-    ftso_text_init(&text);
-    ftso_genotype_print_json(genotype, search->space, &text);
-    ftso_status status = write_text(run, "genotype.json", &text);
+    ftso_genotype_print_json(genotype, space, &text);
+    ftso_status status = ftso_rundir_write(run, "genotype.json", &text);
     if (status.code != FTSO_OK) goto out;
 
     text.length = 0;
     ftso_genotype_print_darts(genotype, &text);
     ftso_text_puts(&text, "\n");
-    status = write_text(run, "genotype.txt", &text);
+    status = ftso_rundir_write(run, "genotype.txt", &text);
     if (status.code != FTSO_OK) goto out;
 
     for (size_t i = 0; i < genotype->cell_count; i++) {
@@ -190,15 +174,136 @@ ftso_status ftso_rundir_write_search(const char *run, const ftso_input *input,
         snprintf(name, sizeof(name), "cell-%s.svg", cell->decl->name);
         text.length = 0;
         ftso_cell_print_svg(cell, cell->decl->name, &text);
-        status = write_text(run, name, &text);
+        status = ftso_rundir_write(run, name, &text);
         if (status.code != FTSO_OK) goto out;
     }
-    text.length = 0;
-    ftso_text_printf(&text, "ftso show %s\n", run);
-    status = write_text(run, "next.txt", &text);
-    if (status.code != FTSO_OK) goto out;
-    status = write_record(run, input, search, result, device_name, interrupted);
 out:
     ftso_text_deinit(&text);
     return status;
+}
+
+ftso_status ftso_rundir_write_next(const char *run, const char *command)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_text_printf(&text, "%s %s\n", command, run);
+    ftso_status status = ftso_rundir_write(run, "next.txt", &text);
+    ftso_text_deinit(&text);
+    return status;
+}
+
+cJSON *ftso_run_record_new(const char *verb, const ftso_input *input)
+{
+    cJSON *record = cJSON_CreateObject();
+    cJSON_AddStringToObject(record, "format", "ftso-run");
+    cJSON_AddNumberToObject(record, "version", 1);
+    cJSON_AddStringToObject(record, "ftso", FTSO_VERSION);
+    cJSON_AddStringToObject(record, "verb", verb);
+    cJSON_AddStringToObject(record, "file", file_name(input));
+    cJSON *overrides = cJSON_AddArrayToObject(record, "set");
+    for (size_t i = 0; i < input->override_count; i++)
+        cJSON_AddItemToArray(overrides, cJSON_CreateString(input->overrides[i]));
+    return record;
+}
+
+ftso_status ftso_run_record_write(const char *run, cJSON *record)
+{
+    char *printed = cJSON_Print(record);
+    cJSON_Delete(record);
+    if (!printed) return ftso_error(FTSO_ERROR_LIMIT, "out of memory while writing run.json");
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_text_puts(&text, printed);
+    cJSON_free(printed);
+    ftso_status status = ftso_rundir_write(run, "run.json", &text);
+    ftso_text_deinit(&text);
+    return status;
+}
+
+static ftso_status write_search_record(const char *run, const ftso_input *input,
+                                       const ftso_search *search, const ftso_search_result *result,
+                                       const char *device_name, bool interrupted)
+{
+    cJSON *record = ftso_run_record_new("search", input);
+    cJSON_AddStringToObject(record, "search", search->name);
+    cJSON_AddStringToObject(record, "space", search->space->name);
+    cJSON_AddStringToObject(record, "method", search->method);
+    cJSON_AddStringToObject(record, "device", device_name);
+    cJSON_AddBoolToObject(record, "interrupted", interrupted);
+    cJSON_AddNumberToObject(record, "chosen", (double)result->chosen);
+    cJSON *seeds = cJSON_AddArrayToObject(record, "seeds");
+    for (size_t i = 0; i < result->found_count; i++) add_seed(seeds, &result->found[i]);
+    return ftso_run_record_write(run, record);
+}
+
+ftso_status ftso_rundir_write_search(const char *run, const ftso_input *input,
+                                     const ftso_search *search, const ftso_search_result *result,
+                                     const char *device_name, bool interrupted)
+{
+    const ftso_genotype *genotype = &result->found[result->chosen].genotype;
+    FTSO_TRY(ftso_rundir_write_genotype(run, search->space, genotype));
+    FTSO_TRY(ftso_rundir_write_next(run, "ftso show"));
+    return write_search_record(run, input, search, result, device_name, interrupted);
+}
+
+/* ---------------------------------------------------------------- reading a run */
+
+/* A string member of a record, or NULL. */
+static const char *member(ftso_arena *arena, const cJSON *record, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, name));
+    return text ? ftso_strdup(arena, text) : NULL;
+}
+
+static int64_t number(const cJSON *record, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(record, name);
+    bool whole = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 1e15;
+    return whole ? (int64_t)item->valuedouble : 0;
+}
+
+ftso_status ftso_run_record_read(ftso_arena *arena, const char *run, ftso_run_record *out)
+{
+    char *bytes;
+    size_t length;
+    *out = (ftso_run_record){0};
+    FTSO_TRY(
+        ftso_file_read(arena, ftso_format(arena, "%s/run.json", run), 64 << 20, &bytes, &length));
+    cJSON *record = cJSON_ParseWithLength(bytes, length);
+    out->verb = record ? member(arena, record, "verb") : NULL;
+    out->file = record ? member(arena, record, "file") : NULL;
+    out->space = record ? member(arena, record, "space") : NULL;
+    out->search = record ? member(arena, record, "search") : NULL;
+    out->train = record ? member(arena, record, "train") : NULL;
+    out->data = record ? member(arena, record, "data") : NULL;
+    out->device = record ? member(arena, record, "device") : NULL;
+    out->keep = (int)number(record, "keep");
+    out->save_steps = number(record, "save_every");
+    out->vector_floats = (int)number(record, "vector_floats");
+    out->done = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(record, "done"));
+    const cJSON *set = cJSON_GetObjectItemCaseSensitive(record, "set"), *item;
+    cJSON_ArrayForEach(item, set) if (cJSON_IsString(item) && out->override_count < MAX_OVERRIDES)
+        out->overrides[out->override_count++] = ftso_strdup(arena, item->valuestring);
+    cJSON_Delete(record);
+    if (!out->verb || !out->file || !out->space || strchr(out->file, '/'))
+        return ftso_error(FTSO_ERROR_DATA, "'%s/run.json' is no record of a run of ftso", run);
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_genotype_read(ftso_input *input, const char *path, const ftso_space *space,
+                               const ftso_genotype **out)
+{
+    char *bytes;
+    size_t length;
+    FTSO_TRY(ftso_file_read(&input->arena, path, 64 << 20, &bytes, &length));
+    uint32_t file = ftso_diag_add_source(&input->diag, path, bytes, length);
+    *out = ftso_genotype_parse_json(&input->arena, &input->diag, file, space, input->unit);
+    return *out ? FTSO_STATUS_OK : ftso_error(FTSO_ERROR_DATA, "'%s' cannot be read", path);
+}
+
+ftso_status ftso_run_genotype(ftso_input *input, const char *run, const ftso_space *space,
+                              const ftso_genotype **out)
+{
+    return ftso_genotype_read(input, ftso_format(&input->arena, "%s/genotype.json", run), space,
+                              out);
 }

@@ -1,10 +1,8 @@
 /*
  * ftso search: the main job. A space file and images in; found cells on the terminal and in a run directory out.
  */
-#include "cli/options.h"
+#include "cli/rundir.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,50 +88,6 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first Ctrl-C ends the search after the iteration at hand; the second ends the program. */
-static void catch_interrupt(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt,
-                               .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-/* "cifar10, cifar100, idx" */
-static const char *reader_names(ftso_arena *arena)
-{
-    size_t count;
-    const ftso_reader *rows = ftso_reader_rows(&count);
-    const char *names = "";
-    for (size_t i = 0; i < count; i++)
-        names = ftso_format(arena, "%s%s%s", names, i ? ", " : "", rows[i].kind);
-    return names;
-}
-
-static ftso_status load_images(ftso_arena *arena, const search_options *options_,
-                               const ftso_search *search, ftso_images *images)
-{
-    const ftso_dataset *dataset = search->dataset;
-    if (!ftso_reader_find(dataset->kind))
-        return ftso_error(FTSO_ERROR_DATA,
-                          "data set '%s': there is no reader for '%s'; there are %s", dataset->name,
-                          dataset->kind, reader_names(arena));
-    const char *path = options_->data ? options_->data : dataset->path;
-    ftso_images_spec spec = ftso_dataset_spec(dataset);
-    ftso_status status = ftso_images_open(dataset->kind, path, false, &spec, images);
-    if (status.code != FTSO_OK) return ftso_annotate(status, "data set '%s'", dataset->name);
-    return status;
-}
-
 static void print_cells(const ftso_found *found)
 {
     ftso_text text;
@@ -172,26 +126,25 @@ static ftso_status require(ftso_input *input, const ftso_search *search,
 {
     if (ftso_search_require(&input->arena, &input->diag, search, genotype)) return FTSO_STATUS_OK;
     ftso_input_print(input);
-    if (genotype)
-        return ftso_error(FTSO_ERROR_USER, "the found network is larger than required");
+    if (genotype) return ftso_error(FTSO_ERROR_USER, "the found network is larger than required");
     return ftso_error(FTSO_ERROR_USER, "what search '%s' finds would be larger than required",
                       search->name);
 }
 
-static ftso_status run_search(const search_options *chosen, ftso_input *input,
-                              const ftso_search *search, const ftso_images *images,
-                              const ftso_device *device)
+/* The search in a run directory that is there. */
+static ftso_status search_in(const char *run, const search_options *chosen, ftso_input *input,
+                             const ftso_search *search, const ftso_images *images,
+                             const ftso_device *device)
 {
     ftso_arena *arena = &input->arena;
-    const char *run;
-    FTSO_TRY(ftso_rundir_create(arena, chosen->run, search->name, &run));
+    const volatile int *interrupted = ftso_interrupt_catch();
     ftso_log log;
     FTSO_TRY(ftso_log_open(&log, ftso_format(arena, "%s/events.jsonl", run)));
 
     ftso_search_options how = {.progress = chosen->progress,
                                .progress_out = stderr,
                                .log = &log,
-                               .stop = &interrupted,
+                               .stop = interrupted,
                                .diag = &input->diag};
     ftso_search_result result = {0};
     ftso_status status = ftso_search_run(arena, search, images, device, &how, &result);
@@ -213,6 +166,18 @@ static ftso_status run_search(const search_options *chosen, ftso_input *input,
         status = require(input, search, &result.found[result.chosen].genotype);
     return stopped ? ftso_annotate(status, "interrupted; what was found so far is in %s", run)
                    : status;
+}
+
+static ftso_status run_search(const search_options *chosen, ftso_input *input,
+                              const ftso_search *search, const ftso_images *images,
+                              const ftso_device *device)
+{
+    const char *run;
+    int lock;
+    FTSO_TRY(ftso_rundir_create(&input->arena, chosen->run, search->name, &run, &lock));
+    ftso_status status = search_in(run, chosen, input, search, images, device);
+    ftso_rundir_unlock(lock);
+    return status;
 }
 
 /* --stop-after: both steps of the search go down the road as far as asked; nothing is run, no directory made. */
@@ -238,8 +203,7 @@ static ftso_status search_on(const search_options *chosen, ftso_input *input,
     if (chosen->road.device.pipeline.stop_after) return walk(input, search, device);
     FTSO_TRY(require(input, search, NULL));
     ftso_images images;
-    FTSO_TRY(load_images(&input->arena, chosen, search, &images));
-    catch_interrupt();
+    FTSO_TRY(ftso_images_load(&input->arena, search->dataset, chosen->data, false, &images));
     ftso_status status = run_search(chosen, input, search, &images, device);
     ftso_images_deinit(&images);
     return status;

@@ -70,7 +70,8 @@ static void print_counts(const ftso_progress *p, double now, const char *detail,
         print_duration(spent, time);
         ftso_text_printf(text, "  %s", time);
     } else if (p->done > 0) {
-        print_duration(spent / (double)p->done * (double)(p->total - p->done), time);
+        double each = spent / (double)(p->done > p->first ? p->done - p->first : 1);
+        print_duration(each * (double)(p->total - p->done), time);
         ftso_text_printf(text, "  ETA %s", time);
     }
 }

@@ -251,6 +251,23 @@ void ftso_random_permutation(uint64_t seed, ftso_stream stream, uint64_t step, i
 
 double ftso_lr_cosine(double first, double last, int64_t epoch, int64_t epochs);
 
+typedef enum ftso_rate_kind {
+    FTSO_RATE_CONSTANT,
+    FTSO_RATE_COSINE,
+    FTSO_RATE_LINEAR,
+    FTSO_RATE_EXPONENTIAL
+} ftso_rate_kind;
+
+/* A schedule over epochs 0 ... epochs - 1, as the language has it (docs/language.md). */
+typedef struct ftso_rate {
+    ftso_rate_kind kind;
+    double first, last; /* EXPONENTIAL: last is the factor per epoch */
+    int64_t warmup;     /* epoch e of the first `warmup` takes first * (e + 1) / warmup instead */
+    int64_t
+        tail; /* LINEAR: reaches its end at epochs - tail, then first * (epochs - e) / ((epochs - tail) * tail) */
+} ftso_rate;
+double ftso_rate_at(const ftso_rate *rate, int64_t epoch, int64_t epochs);
+
 /* ---------------------------------------------------------------- progress and logs */
 
 typedef enum ftso_progress_mode {
@@ -269,6 +286,7 @@ typedef struct ftso_progress {
     ftso_progress_mode mode;
     const char *title;
     int64_t total, done;
+    int64_t first; /* what was done before this call: not part of its speed */
     double start_s, last_s;
     int last_tenth;
     int width;
@@ -282,8 +300,13 @@ void ftso_progress_finish(ftso_progress *progress);
 /* Events as JSON lines. Each call writes one whole line. */
 typedef struct ftso_log {
     FILE *file;
+    char path[512]; /* for messages; cut where it is longer */
 } ftso_log;
 ftso_status FTSO_MUST_USE ftso_log_open(ftso_log *log, const char *path);
+/* Goes on with a log after its first `bytes`; what stands behind is dropped. A log that is shorter is an error. */
+ftso_status FTSO_MUST_USE ftso_log_resume(ftso_log *log, const char *path, int64_t bytes);
+/* Makes what was written durable, and says how long the log is. */
+ftso_status FTSO_MUST_USE ftso_log_sync(ftso_log *log, int64_t *out_bytes);
 /* `json` is the text of one object without newlines. */
 ftso_status FTSO_MUST_USE ftso_log_write(ftso_log *log, const char *json);
 ftso_status FTSO_MUST_USE ftso_log_close(ftso_log *log);

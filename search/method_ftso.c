@@ -167,32 +167,6 @@ static ftso_status read_arch(ftso_search_job *job, double *out)
 
 /* ---------------------------------------------------------------- one iteration */
 
-static double rate_at(const ftso_lr *lr, int64_t epoch, int64_t epochs)
-{
-    if (epoch < lr->warmup) return lr->first * (double)(epoch + 1) / (double)lr->warmup;
-    int64_t ramp = epochs - lr->tail;
-    if (lr->kind == FTSO_LR_LINEAR && lr->tail > 0 && ramp > 0) {
-        if (epoch >= ramp)
-            return epoch >= epochs
-                       ? lr->last
-                       : lr->first * (double)(epochs - epoch) / (double)(ramp * lr->tail);
-        epochs = ramp;
-    }
-    switch (lr->kind) {
-    case FTSO_LR_COSINE:
-        return ftso_lr_cosine(lr->first, lr->last, epoch, epochs);
-    case FTSO_LR_LINEAR:
-        return epoch >= epochs
-                   ? lr->last
-                   : lr->first + (lr->last - lr->first) * (double)epoch / (double)epochs;
-    case FTSO_LR_EXPONENTIAL:
-        return lr->first * pow(lr->last, (double)epoch);
-    case FTSO_LR_CONSTANT:
-        break;
-    }
-    return lr->first;
-}
-
 /* Sets a scalar input of the step, where the optimiser has it. */
 static ftso_status bind_number(ftso_search_job *job, const loaded *step, const char *name,
                                double value)
@@ -228,7 +202,8 @@ static ftso_status step_once(ftso_search_job *job, const loaded *step, bool of_a
     const char *lr = of_arch ? "arch.lr" : "weights.lr";
     const char *adam1 = of_arch ? "arch.adam1" : "weights.adam1";
     const char *adam2 = of_arch ? "arch.adam2" : "weights.adam2";
-    FTSO_TRY(bind_number(job, step, lr, rate_at(&optimizer->lr, epoch, t->epochs)));
+    ftso_rate rate = ftso_rate_of(&optimizer->lr);
+    FTSO_TRY(bind_number(job, step, lr, ftso_rate_at(&rate, epoch, t->epochs)));
     FTSO_TRY(bind_number(job, step, adam1, 1 / (1 - pow(optimizer->beta1, power))));
     FTSO_TRY(bind_number(job, step, adam2, 1 / (1 - pow(optimizer->beta2, power))));
     return run_batch(job, step, batch, out_loss);

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "ir/ir.h"
+#include "runtime/parameters.h"
 #include "runtime/runtime.h"
 
 /* One seed's outcome. `beta` is the content of `arch` as it is trained (not softmaxed), in the order of the network's arch slices. */
@@ -79,6 +80,11 @@ void ftso_weights_draw(const ftso_network *network, uint64_t seed, float *out);
  */
 bool ftso_search_require(ftso_arena *arena, ftso_diag *diag, const ftso_search *search,
                          const ftso_genotype *genotype);
+
+/* The records of ir/ in the words of runtime/ (records.c): a table of tensors (names stay where they are), a schedule. */
+const ftso_parameter *ftso_parameters_of(ftso_arena *arena, const ftso_weight *table, size_t count);
+ftso_rate ftso_rate_of(const ftso_lr *lr);
+
 /* How much the seeds agree. Texts and arrays live in the arena. */
 typedef struct ftso_spread_topology {
     const char *text;    /* sources of each node, ascending: "0,1 0,1 1,2 0,3" */

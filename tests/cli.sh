@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # The program as its user meets it: verbs, exit codes, run directories, stages, streams, signals.
-#   cli.sh verbs|codes|files|runs|stages|streams|cache|limits   SOURCE_DIR FTSO
+#   cli.sh verbs|codes|files|runs|stages|streams|train|kills|cache|limits   SOURCE_DIR FTSO
 # In: the built program. Out: one line with the number of checks; every failed one before it. Works in a scratch folder
 # with a cache of its own, on a small IDX set that it makes itself.
 set -uo pipefail
 part=$1 root=$(cd "$2" && pwd) ftso=$(realpath "$3")
 export LC_ALL=C TERM=dumb
+# Trainings sync every file they save: in memory, where there is such a place, that takes no time.
+case $part in train | kills) [ -d /dev/shm ] && [ -w /dev/shm ] && export TMPDIR=/dev/shm ;; esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CACHE_HOME=$scratch/cache
@@ -182,7 +184,7 @@ codes() {
 
   # Stopped by a signal: what was found is kept, and said.
   local signal
-  for signal in INT TERM; do
+  for signal in INT TERM HUP; do
     "$ftso" search "$toy" -o "stopped-$signal" --set 'search.toy_search.topology.budget=4000 epochs' >kept.out 2>kept.err &
     local process=$! got
     for _ in $(seq 100); do
@@ -425,6 +427,216 @@ streams() {
   fi
 }
 
+# The toy space with a published cell and a recipe of a second or so: 11 steps an epoch.
+make_recipe() {
+  make_toy
+  sed -i '/^train toy_train/,/^}/d' "$toy"
+  cat >>"$toy" <<'END'
+genotype tiny : toy = Genotype(normal=[('conv_3x3', 0), ('conv_3x3', 2)], normal_concat=range(2, 4));
+train tiny_train {
+    space = toy;
+    cell = tiny;
+    dataset = fashion_mnist;
+    epochs = 3;
+    batch = 96;
+    drop_path = 0.2;
+    optimizer = sgd(lr = cosine(0.1, 0), momentum = 0.9, weight_decay = 3e-4, clip = 5);
+    seed = 0;
+}
+END
+}
+# Two runs that must have come to the same: every byte but the seconds.
+same_runs() {
+  local file
+  for file in weights.safetensors best.safetensors curves.svg genotype.json; do same "$1/$file" "$2/$file"; done
+  for file in events.jsonl run.json; do
+    masked "$1/$file" >a
+    masked "$2/$file" >b
+    same a b
+  done
+}
+
+train() {
+  make_recipe
+  code 0 "$ftso" train "$toy" --threads=1
+  local run=runs/tiny_train file form
+  says out 'ftso eval runs/tiny_train'
+  says out 'GB of plan'
+  says err 'train  '
+  ok; grep -q 'ETA' err || fail "no ETA"
+  for file in genotype.json genotype.txt cell-normal.svg run.json events.jsonl toy.ftso parts/ops.ftso next.txt curves.svg \
+    weights.safetensors best.safetensors checkpoints/step-000000000033/manifest; do
+    holds "$run/$file"
+  done
+  json $run/events.jsonl
+  json $run/run.json whole
+  says $run/curves.svg '</svg>'
+  ok; [ "$(grep -c '"event":"epoch"' $run/events.jsonl)" = 3 ] || fail "the log has not one line per epoch"
+  ok; grep -rqF "$scratch" $run && fail "$run names a place outside itself"
+  ok; [ "$(cat $run/next.txt)" = 'ftso eval runs/tiny_train' ] || fail "next.txt names another command"
+  code 0 "$ftso" show $run -f darts
+  same out $run/genotype.txt
+  code 0 "$ftso" train "$toy" --threads=2 -q
+  same_runs $run "$(cat out)"
+
+  # What eval says is what training said, and what its own answers say.
+  local top1
+  top1=$(sed -nE 's/.*"epoch":3,.*"test_top1":([0-9.]+),.*/\1/p' $run/events.jsonl)
+  code 0 "$ftso" eval $run --json --predictions=said
+  cp out result
+  says out "\"top1\":$top1,"
+  json out
+  ok; [ "$(awk -v top1="$top1" '{ n += $1 == 1 + (NR - 1) % 9 } END { print NR == 1024 && n == top1 * NR }' said)" = 1 ] ||
+    fail "the predictions are not those that were counted"
+  code 0 "$ftso" eval $run/weights.safetensors --json
+  same out result
+  code 0 "$ftso" eval "$toy" --weights=$run/weights.safetensors --json
+  same out result
+  code 0 "$ftso" eval $run/best.safetensors
+  says out 'top-5'
+  says out 'answers (across)'
+  code 0 "$ftso" eval $run --device=reference
+  says out "$(awk -v t="$top1" 'BEGIN { printf "top-1   %.2f %%", 100 * t }')"
+
+  # Every way to say which cell.
+  code 0 "$ftso" search "$toy" -q -o found
+  for form in found tiny found/genotype.json "$(cat found/genotype.txt)"; do
+    code 0 "$ftso" train "$toy" -q --cell="$form" -o again --set train.tiny_train.epochs=1
+    code 0 "$ftso" show again -f darts
+    [ "$form" = tiny ] || same out found/genotype.txt
+    rm -rf again
+  done
+  code 2 "$ftso" train "$toy" --cell=tinny
+  says err "did you mean 'tiny'"
+  code 1 "$ftso" train "$toy" --cell='Genotype(normal=1)'
+  code 2 "$ftso" train "$toy" tiny_tran
+  says err "did you mean 'tiny_train'"
+  sed '/cell = tiny/d; /^genotype/d' "$toy" >spaces/bare.ftso
+  code 2 "$ftso" train spaces/bare.ftso
+  says err '--cell'
+  code 5 "$ftso" train "$toy" --data=nowhere -o none
+  absent none
+
+  # Weights of another network are told apart; so is what is no weights file at all.
+  sed 's/        channels = 8;/        channels = 12;/' "$toy" >spaces/wide.ftso
+  code 5 "$ftso" eval spaces/wide.ftso --weights=$run/weights.safetensors
+  says err 'another network'
+  says err 'wanted is'
+  code 5 "$ftso" eval "$toy" --weights="$toy"
+  code 2 "$ftso" eval "$toy"
+  code 2 "$ftso" eval found
+  says err 'has no weights'
+  code 5 "$ftso" eval nowhere
+
+  # A loss that is no number any more: the step and the epoch are named.
+  code 1 "$ftso" train "$toy" -o wild --set 'train.tiny_train.optimizer=sgd(lr = 1000, momentum = 0.99)'
+  says err 'of epoch 1'
+  absent wild/weights.safetensors
+
+  # Stopped by a signal: saved, said, and gone on with elsewhere to the same end.
+  local signal process got
+  code 0 "$ftso" train "$toy" -q -o straight --set train.tiny_train.epochs=60
+  for signal in INT TERM HUP; do
+    "$ftso" train "$toy" -o "stopped-$signal" --set train.tiny_train.epochs=60 >kept.out 2>kept.err &
+    process=$!
+    for _ in $(seq 200); do
+      grep -qs '"event":"epoch"' "stopped-$signal/events.jsonl" && break
+      sleep 0.02
+    done
+    kill -STOP $process # so that it is still there
+    code 2 "$ftso" resume "stopped-$signal"
+    says err 'another process works'
+    kill "-$signal" $process
+    kill -CONT $process
+    wait $process
+    got=$?
+    ok; [ $got = 6 ] || fail "exit code $got instead of 6 after SIG$signal"
+    says kept.err "ftso resume stopped-$signal"
+    says "stopped-$signal/events.jsonl" '"event":"interrupted"'
+    says "stopped-$signal/run.json" '"interrupted":	true'
+    holds "stopped-$signal/weights.safetensors"
+    code 2 "$ftso" train "$toy" -o "stopped-$signal"
+    says err 'holds a run already'
+    mkdir -p moved && mv "stopped-$signal" moved/
+    code 0 "$ftso" resume "moved/stopped-$signal" --threads=2
+    says out 'going on from step'
+    same_runs straight "moved/stopped-$signal"
+  done
+  # Under nohup SIGHUP stays ignored.
+  (trap '' HUP; exec "$ftso" train "$toy" -q -o hung --set train.tiny_train.epochs=60) >kept.out 2>kept.err &
+  process=$!
+  for _ in $(seq 200); do
+    grep -qs '"event":"epoch"' hung/events.jsonl && break
+    sleep 0.02
+  done
+  kill -HUP $process
+  wait $process
+  got=$?
+  ok; [ $got = 0 ] || fail "exit code $got: an ignored SIGHUP ended the training"
+  same_runs straight hung
+
+  code 0 "$ftso" resume straight
+  says out 'is done already'
+  code 2 "$ftso" resume found
+  says err 'only trainings can be resumed'
+  code 5 "$ftso" resume nowhere
+  # A full disk ends no training that can still be saved later, and what cannot be saved at the end is said.
+  code 3 bash -c "ulimit -f 12; '$ftso' train $toy -o full --no-cache"
+  says err 'could not be saved, the run goes on'
+  says err 'File too large'
+  absent full/weights.safetensors
+  code 0 "$ftso" resume full
+  same_runs $run full
+}
+
+# Killed at fifty moments, most of them during saves; a damaged checkpoint on the way.
+kills() {
+  make_recipe
+  local begun ended span moment process kill=0 lives=0 run=killed-1
+  begun=$(date +%s%N)
+  code 0 "$ftso" train "$toy" -q -o straight --save-every=1 --set train.tiny_train.epochs=8
+  ended=$(date +%s%N)
+  span=$(((ended - begun) / 6000000)) # a sixth of a whole run, in milliseconds
+  RANDOM=11
+  while [ $kill -lt 50 ]; do
+    if [ -f $run/run.json ]; then
+      "$ftso" resume $run -q >out 2>err &
+    else
+      rm -rf $run
+      "$ftso" train "$toy" -q -o $run --save-every=1 --set train.tiny_train.epochs=8 >out 2>err &
+    fi
+    process=$!
+    moment=$((RANDOM % (span + 1)))
+    sleep "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))"
+    if kill -KILL $process 2>/dev/null; then kill=$((kill + 1)); fi
+    wait $process 2>/dev/null
+    case $? in
+      137) ;;
+      0) lives=$((lives + 1)) && same_runs straight $run && run=killed-$((lives + 1)) ;;
+      *) fail "a resumed run failed"; break ;;
+    esac
+  done
+  [ -f $run/run.json ] || { rm -rf $run; "$ftso" train "$toy" -q -o $run --save-every=1 --set train.tiny_train.epochs=8; }
+  code 0 "$ftso" resume $run
+  same_runs straight $run
+  ok; [ -z "$(find $run -name '*tmp*')" ] || fail "temporary files stay: $(find $run -name '*tmp*')"
+
+  # The newest checkpoint damaged: a note, and the same end from the one before.
+  cp -r $run hurt
+  sed -i 's/"done":	true/"done":	false/' hurt/run.json
+  local newest
+  newest=$(ls hurt/checkpoints | tail -n 1)
+  truncate -s 700 "hurt/checkpoints/$newest/tensors.safetensors"
+  code 0 "$ftso" resume hurt
+  says err 'is passed over'
+  says err "$newest/tensors.safetensors"
+  same_runs straight hurt
+  for newest in hurt/checkpoints/*; do : >"$newest/manifest"; done
+  sed -i 's/"done":	true/"done":	false/' hurt/run.json
+  code 5 "$ftso" resume hurt
+  says err 'is whole'
+}
+
 cache() {
   make_toy
   local i processes=() got bad=0
@@ -518,7 +730,7 @@ limits() {
 }
 
 case $part in
-  verbs | codes | files | runs | stages | streams | cache | limits) $part ;;
+  verbs | codes | files | runs | stages | streams | train | kills | cache | limits) $part ;;
   *) echo "cli: no part '$part'"; exit 2 ;;
 esac
 echo "cli: $part: $checked checks, $failed failed"

@@ -564,12 +564,26 @@ static void test_log(void **state)
     char text[64];
     read_back(file, text, sizeof(text));
     assert_string_equal(text, "{\"event\":\"start\"}\n");
+    int64_t bytes;
+    test_ok(ftso_log_sync(&log, &bytes));
+    assert_int_equal(bytes, strlen(text));
+    test_ok(ftso_log_write(&log, "{\"event\":\"lost\"}"));
     test_ok(ftso_log_close(&log));
+
+    /* Gone on with from a place: what stood behind it is dropped; a log that lost bytes is refused. */
+    test_ok(ftso_log_resume(&log, path, bytes));
+    test_ok(ftso_log_write(&log, "{}"));
+    file = fopen(path, "r");
+    read_back(file, text, sizeof(text));
+    assert_string_equal(text, "{\"event\":\"start\"}\n{}\n");
+    test_ok(ftso_log_close(&log));
+    assert_int_equal(ftso_log_resume(&log, path, 1000).code, FTSO_ERROR_DATA);
+    assert_null(log.file);
     unlink(path);
     ftso_status status = ftso_log_open(&log, "no-such-folder/log");
     assert_int_equal(status.code, FTSO_ERROR_DATA);
     assert_string_equal(status.message,
-                        "'no-such-folder/log': cannot open the log: No such file or directory");
+                        "cannot open the log 'no-such-folder/log': No such file or directory");
     test_ok(ftso_log_open(&log, "/dev/full"));
     assert_int_equal(ftso_log_write(&log, "{}").code, FTSO_ERROR_LIMIT);
     assert_int_equal(ftso_log_close(&log).code == FTSO_OK, false);
