@@ -131,7 +131,9 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
     LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->region->core_count + 1);
     for (size_t i = 0; i < e->region->core_count; i++) {
         int64_t stored = ftso_emit_round(e, node_of(e, e->region->cores[i])->shape.dim[1]);
-        cores[i] = ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, loop.index, stored));
+        cores[i] = p->core_address[i]
+                       ? ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, loop.index, stored))
+                       : NULL;
     }
     ftso_pixel pixel = {.image = p->image,
                         .number = ftso_emit_add(e, p->first, loop.index),

@@ -102,7 +102,8 @@ LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
 
 /*
  * A pixel at which pointwise nodes are evaluated: image n, pixel number h * W + w of the map. `cores` are read from
- * scratch: core_address[i] points to the channels of cores[i] at this pixel. `channel` is a run-time channel offset
+ * scratch: core_address[i] points to the channels of cores[i] at this pixel, or is NULL for a summand that an earlier core's
+ * result contains. `channel` is a run-time channel offset
  * (a multiple of the vector width) added to every constant one, or NULL; only uniform expressions allow one.
  */
 typedef struct ftso_pixel {

@@ -309,7 +309,9 @@ static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value va
 static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
     for (size_t i = 0; i < pixel->core_count; i++)
-        if (pixel->cores[i] == value)
+        if (pixel->cores[i] == value && !pixel->core_address[i])
+            return ftso_emit_splat_of(e, -0.0); /* what adding it changes: nothing */
+        else if (pixel->cores[i] == value)
             return ftso_emit_load_vector(
                 e, ftso_emit_at(e, pixel->core_address[i], with_channel(e, pixel, first)));
     const ftso_node *node = ftso_graph_node(e->schedule->graph, value);

@@ -83,8 +83,10 @@ uint32_t ftso_node_needs(const ftso_node *node);
  *   `reads`. A constant image is a literal too.
  *   The one batched vector is the mask of `sample_mul`; where it is a `column` its numbers lie as far apart as the images of
  *   the column's operand, an input.
- * - Several cores: only `conv` over the same operand with the same window (kernel, stride, dilation, padding); their
- *   weights differ, and so may their numbers of output channels. Cores come first to last in `cores`.
+ * - Several cores: `conv` over the same operand with the same window (kernel, stride, dilation, padding); their
+ *   weights differ, and so may their numbers of output channels. Or `conv_dx` of any operands and windows whose results
+ *   have one shape and one user, the same `add` of this region: an emitter may add them up as it goes. Cores come first to
+ *   last in `cores`; of those that add up, the ones without a stride first.
  * - A region that makes images makes all of them on one map [H, W]. Reductions run over that map: `channel_sum` and
  *   `channel_dot` are written as vectors [C], `dot` as a scalar; other results without a batch (a weight gradient, the
  *   loss) are written in canonical order. All of these have exactly their elements: nothing may be stored past the end.
@@ -114,6 +116,9 @@ typedef struct ftso_schedule {
     ftso_region *regions; /* in the order they run; dependencies point backwards only */
     size_t region_count, region_capacity;
 } ftso_schedule;
+
+/* Whether the region's cores are several `conv_dx` that only add up, as described above. */
+bool ftso_region_adds_up(const ftso_schedule *schedule, const ftso_region *region);
 
 /* What the region former may do; each switch can be off, results stay the same. */
 typedef struct ftso_fusion {

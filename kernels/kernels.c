@@ -140,19 +140,30 @@ static ftso_band band_with(const ftso_taps *taps, int64_t rows)
                        .stride = sparse ? 1 : taps->stride};
 }
 
+void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t count,
+                   int64_t result_channels, int64_t budget_floats, ftso_band *out_bands)
+{
+    int64_t height = taps[0].out_h, step = 1, best = height;
+    for (size_t i = 0; i < count; i++) step = step / gcd(step, taps[i].out_step) * taps[i].out_step;
+    bool found = false;
+    for (int64_t rows = step; rows <= height; rows += step) {
+        if (height % rows != 0) continue;
+        int64_t floats = rows * taps[0].out_w * result_channels;
+        for (size_t i = 0; i < count; i++) {
+            ftso_band band = band_with(&taps[i], rows);
+            floats += band.tile_rows * band.tile_columns * tile_channels[i];
+        }
+        if (found && floats > budget_floats) break;
+        best = rows;
+        found = true;
+    }
+    for (size_t i = 0; i < count; i++) out_bands[i] = band_with(&taps[i], best);
+}
+
 ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t result_channels,
                        int64_t budget_floats)
 {
-    ftso_band best = band_with(taps, taps->out_h);
-    bool found = false;
-    for (int64_t rows = taps->out_step; rows <= taps->out_h; rows += taps->out_step) {
-        if (taps->out_h % rows != 0) continue;
-        ftso_band band = band_with(taps, rows);
-        int64_t floats = band.tile_rows * band.tile_columns * tile_channels +
-                         rows * taps->out_w * result_channels;
-        if (found && floats > budget_floats) break;
-        best = band;
-        found = true;
-    }
-    return best;
+    ftso_band band;
+    ftso_bands_of(taps, &tile_channels, 1, result_channels, budget_floats, &band);
+    return band;
 }

@@ -58,6 +58,10 @@ typedef struct ftso_band {
     int64_t stride;          /* tile pixels from one output to the next */
 } ftso_band;
 
+/* For several windows with results on one map: bands of equal rows, the largest whose tiles and results together stay within
+ * `budget_floats`, at least one row of each phase of each. */
+void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t count,
+                   int64_t result_channels, int64_t budget_floats, ftso_band *out_bands);
 /* The largest band whose tile and results stay within `budget_floats`, at least one row (one row of each phase). */
 ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t result_channels,
                        int64_t budget_floats);

@@ -204,6 +204,73 @@ static void shared_operand(void **state)
     }
 }
 
+/* One window whose transpose makes an image of `side` x `side`. */
+typedef struct summand {
+    int64_t made, kernel, stride, pad_low, pad_high, channels; /* made: side of its operand */
+} summand;
+
+static ftso_value transposed(wrapping *w, const summand *s, int64_t images, int64_t side,
+                             int64_t channels)
+{
+    const ftso_op *op = ftso_op_find(w->graph->ops, "conv_dx");
+    ftso_attr_value attrs[12] = {{0}};
+    const char *const names[] = {"stride",   "dilation",  "pad_top", "pad_bottom",
+                                 "pad_left", "pad_right", "height",  "width"};
+    int64_t values[] = {s->stride, 1, s->pad_low, s->pad_high, s->pad_low, s->pad_high, side, side};
+    for (size_t i = 0; i < FTSO_COUNT(names); i++)
+        attrs[ftso_op_attr(op, names[i])] = FTSO_I(values[i]);
+    ftso_value operands[] = {
+        wrapping_operand(w, ftso_shape_image(images, s->channels, s->made, s->made)),
+        wrapping_leaf(w, ftso_shape_weight(s->channels, channels, s->kernel, s->kernel))};
+    return ftso_graph_add(w->graph, "conv_dx", operands, 2, attrs, (size_t)op->attr_count);
+}
+
+/* Transposed convolutions of different windows that only add up: one region, and the sum alone is stored. */
+static void summands(void **state)
+{
+    static const struct {
+        int64_t images, side, channels;
+        int count;
+        summand of[3];
+    } given[] = {
+        {3, 16, 24, 3, {{8, 1, 2, 0, 0, 5}, {16, 1, 1, 0, 0, 16}, {8, 1, 2, -1, 1, 9}}},
+        {2, 10, 7, 2, {{5, 1, 2, 0, 0, 12}, {5, 1, 2, -1, 1, 12}}}, /* a pair that leaves holes */
+        {2, 9, 16, 2, {{5, 3, 2, 1, 1, 3}, {9, 3, 1, 1, 1, 3}}},    /* bands do not divide */
+        {MANY_IMAGES, 6, 8, 3, {{2, 1, 3, 0, 0, 4}, {3, 3, 2, 1, 1, 4}, {6, 5, 1, 2, 2, 4}}},
+    };
+    for (size_t i = 0; i < FTSO_COUNT(given) * 2; i++) {
+        size_t g = i / 2;
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        test_random random = {77 + i};
+        wrapping w = {&graph, &random, 0};
+        ftso_value terms[4];
+        size_t count = (size_t)given[g].count;
+        for (size_t k = 0; k < count; k++)
+            terms[k] =
+                transposed(&w, &given[g].of[k], given[g].images, given[g].side, given[g].channels);
+        ftso_shape shape = ftso_graph_shape(&graph, terms[0]);
+        if (i % 2) terms[count++] = wrapping_leaf(&w, shape);
+        ftso_value sum = ftso_graph_add(&graph, "add", terms, count, NULL, 0);
+        if (i % 2)
+            wrapping_results(&w, sum);
+        else
+            out(&w, "masked",
+                ftso_graph_binary(&graph, "relu_mask", sum, wrapping_leaf(&w, shape)));
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
+        size_t found = 0;
+        for (size_t r = 0; r < schedule->region_count; r++)
+            found += schedule->regions[r].core_count == (size_t)given[g].count &&
+                     ftso_region_adds_up(schedule, &schedule->regions[r]);
+        assert_int_equal(found, 1);
+        kernel_lab_check(*state, &graph, NULL, NULL, i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* More sums of one result than a register file, a loop or a table of fixed size holds. */
 static void many_sums(void **state)
 {
@@ -379,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrapped, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(windows_of_networks, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(shared_operand, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(summands, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(many_sums, lab_setup, lab_teardown),
         cmocka_unit_test(threads_and_schedules),
         cmocka_unit_test(registers_of_each_width),

@@ -141,10 +141,13 @@ static int pointwise_draft(ftso_former *f, int image_time, int vector_time, ftso
 
 /* ---------------------------------------------------------------- one value after another */
 
+static void place_summands(ftso_former *f, ftso_value sum);
+
 static void place_pointwise(ftso_former *f, ftso_value value)
 {
     const ftso_node *node = &f->graph->nodes[value];
     int image_time, vector_time;
+    place_summands(f, value);
     operand_times(f, node, &image_time, &vector_time);
     f->sources[value] = virtual_sources(f, value);
     bool store = f->forced[value] || f->sources[value].weight > f->fusion.max_sources;
@@ -209,7 +212,7 @@ static int horizontal_draft(const ftso_former *f, const ftso_node *node)
     if (!f->fusion.horizontal || !ftso_node_is(node, "conv")) return FTSO_NOWHERE;
     for (size_t d = 0; d < f->draft_count; d++) {
         const ftso_draft *draft = &f->drafts[d];
-        if (draft->core_count == 0) continue;
+        if (draft->core_count == 0 || draft->adds_up) continue;
         if (same_window(f->graph, node, &f->graph->nodes[draft->cores[0]]) &&
             f->vector_time[node->inputs[1]] < (int)d)
             return (int)d;
@@ -224,12 +227,9 @@ static bool core_absorbs(const ftso_former *f, const ftso_node *node)
     return node->op->op_class != FTSO_CLASS_IMAGE || node->shape.dim[2] * node->shape.dim[3] > 1;
 }
 
-static void place_core(ftso_former *f, ftso_value value)
+static void add_core(ftso_former *f, ftso_value value, int home)
 {
     const ftso_node *node = &f->graph->nodes[value];
-    int home = horizontal_draft(f, node);
-    if (home == FTSO_NOWHERE)
-        home = new_draft(f, node->op->kernel_class, node->shape, core_absorbs(f, node));
     ftso_draft *draft = &f->drafts[home];
     FTSO_PUSH(f->arena, draft->cores, draft->core_count, draft->core_capacity, value);
     f->home[value] = f->joins[value] = home;
@@ -239,6 +239,35 @@ static void place_core(ftso_former *f, ftso_value value)
     } else {
         f->vector_time[value] = home;
     }
+}
+
+static void place_core(ftso_former *f, ftso_value value)
+{
+    const ftso_node *node = &f->graph->nodes[value];
+    if (f->sum[value] != FTSO_NO_VALUE) return;
+    int home = horizontal_draft(f, node);
+    if (home == FTSO_NOWHERE)
+        home = new_draft(f, node->op->kernel_class, node->shape, core_absorbs(f, node));
+    add_core(f, value, home);
+}
+
+/* Transposed convolutions that wait for `sum` become one draft, which then makes the sum: dense ones first, so that those
+ * with a stride add to what is there. */
+static void place_summands(ftso_former *f, ftso_value sum)
+{
+    const ftso_node *node = &f->graph->nodes[sum];
+    int home = FTSO_NOWHERE;
+    for (int dense = 1; dense >= 0; dense--)
+        for (uint32_t i = 0; i < node->input_count; i++) {
+            ftso_value core = node->inputs[i];
+            const ftso_node *of = &f->graph->nodes[core];
+            if (f->sum[core] != sum || (ftso_node_int(of, "stride") == 1) != dense) continue;
+            if (home == FTSO_NOWHERE) {
+                home = new_draft(f, of->op->kernel_class, of->shape, true);
+                f->drafts[home].adds_up = true;
+            }
+            add_core(f, core, home);
+        }
 }
 
 static void place_other(ftso_former *f, ftso_value value)
@@ -304,6 +333,30 @@ static void list_users(ftso_former *f)
             f->users[next[f->graph->nodes[v].inputs[i]]++] = (ftso_value)v;
 }
 
+/* Finds the sums of several transposed convolutions that nothing else reads. */
+static void find_summands(ftso_former *f)
+{
+    for (size_t v = 0; v < f->count; v++) f->sum[v] = FTSO_NO_VALUE;
+    if (!f->fusion.horizontal || !f->fusion.epilogue) return;
+    for (size_t v = 0; v < f->count; v++) {
+        const ftso_node *node = &f->graph->nodes[v];
+        if (!f->live[v] || f->roles[v] != FTSO_ROLE_POINTWISE || !ftso_node_is(node, "add"))
+            continue;
+        int found = 0;
+        for (int pass = 0; pass < 2; pass++)
+            for (uint32_t i = 0; i < node->input_count; i++) {
+                ftso_value core = node->inputs[i];
+                if (!ftso_node_is(&f->graph->nodes[core], "conv_dx") || f->forced[core] ||
+                    f->user_start[core + 1] - f->user_start[core] != 1)
+                    continue;
+                if (pass == 0)
+                    found++;
+                else if (found > 1)
+                    f->sum[core] = (ftso_value)v;
+            }
+    }
+}
+
 static void set_up(ftso_former *f)
 {
     f->roles = FTSO_ARRAY(f->arena, ftso_role, f->count);
@@ -311,6 +364,7 @@ static void set_up(ftso_former *f)
     f->written = FTSO_ARRAY(f->arena, bool, f->count);
     f->home = FTSO_ARRAY(f->arena, int, f->count);
     f->joins = FTSO_ARRAY(f->arena, int, f->count);
+    f->sum = FTSO_ARRAY(f->arena, ftso_value, f->count);
     f->image_time = FTSO_ARRAY(f->arena, int, f->count);
     f->vector_time = FTSO_ARRAY(f->arena, int, f->count);
     f->sources = FTSO_ARRAY(f->arena, ftso_sources, f->count);
@@ -323,6 +377,7 @@ static void set_up(ftso_former *f)
     for (size_t i = 0; i < f->graph->output_count; i++)
         f->forced[f->graph->outputs[i].value] = true;
     list_users(f);
+    find_summands(f);
 }
 
 ftso_status ftso_schedule_form(ftso_arena *arena, const ftso_graph *graph,

@@ -22,6 +22,7 @@ typedef struct ftso_draft {
     const char *kernel_class;
     int64_t height, width; /* of the images made here; 0 where none are */
     bool absorbs;          /* pointwise nodes and reductions may join */
+    bool adds_up;          /* its cores are summands of one sum */
     ftso_value *cores;
     size_t core_count, core_capacity;
     ftso_value *stored; /* pointwise values assigned here because they must be in memory */
@@ -49,6 +50,7 @@ typedef struct ftso_former {
     int *image_time;  /* last draft that makes an image it is computed from */
     int *vector_time; /* last draft that must have run before the vectors it uses exist */
     bool *written;    /* images: after the cut, in memory */
+    ftso_value *sum;  /* cores that wait for it: the sum that is their only user */
     ftso_sources *sources;
     size_t *user_start; /* users of v: users[user_start[v] .. user_start[v+1]) */
     ftso_value *users;

@@ -32,6 +32,32 @@ uint32_t ftso_node_needs(const ftso_node *node)
     return ftso_node_is(node, "zero") ? 0 : node->input_count;
 }
 
+bool ftso_region_adds_up(const ftso_schedule *schedule, const ftso_region *region)
+{
+    const ftso_graph *graph = schedule->graph;
+    ftso_value sum = FTSO_NO_VALUE;
+    size_t users = 0;
+    for (size_t i = 0; i < region->core_count; i++) {
+        const ftso_node *core = &graph->nodes[region->cores[i]];
+        if (!ftso_node_is(core, "conv_dx") ||
+            !ftso_shape_equal(core->shape, graph->nodes[region->cores[0]].shape))
+            return false;
+        for (size_t w = 0; w < region->write_count; w++)
+            if (region->writes[w] == region->cores[i]) return false;
+    }
+    for (size_t n = 0; n < region->node_count; n++) {
+        const ftso_node *node = &graph->nodes[region->nodes[n]];
+        for (uint32_t k = 0; k < ftso_node_needs(node); k++)
+            for (size_t i = 0; i < region->core_count; i++) {
+                if (node->inputs[k] != region->cores[i]) continue;
+                if (!ftso_node_is(node, "add") || (users && sum != region->nodes[n])) return false;
+                sum = region->nodes[n];
+                users++;
+            }
+    }
+    return region->core_count > 1 && users == region->core_count;
+}
+
 bool *ftso_live(ftso_arena *arena, const ftso_graph *graph)
 {
     bool *live = FTSO_ARRAY(arena, bool, graph->node_count);

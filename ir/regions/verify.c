@@ -105,6 +105,7 @@ static ftso_status check_cores(checker *c, const ftso_region *region, size_t r)
         if (!core->op->kernel_class || strcmp(core->op->kernel_class, region->kernel_class) != 0)
             return broken(r, region->cores[i], "core of another kernel class");
         if (i == 0) continue;
+        if (ftso_region_adds_up(c->schedule, region)) continue;
         if (!ftso_node_is(core, "conv") || core->op != first->op ||
             core->inputs[0] != first->inputs[0])
             return broken(r, region->cores[i], "core that does not share the first one's operand");

@@ -2,7 +2,7 @@
  * Contract: dense convolutions and their transposes (conv, conv_dx), any kernel, stride and dilation.
  *
  * In: one operand, evaluated into a tile of a band of rows; packed weights. Out: results of all cores in scratch, for the
- * epilogue. An output vector is a sum over taps, then operand channels, one multiply-add each: the register block (pixels
+ * epilogue. Cores that add up have an operand and a tile each, and one result: the first stores, the others add. An output vector is a sum over taps, then operand channels, one multiply-add each: the register block (pixels
  * times vectors of output channels) changes nothing in that order.
  * Weights are packed once per run: [block of output vectors][tap][operand channel][lanes].
  */
@@ -15,7 +15,11 @@ enum { BUDGET_FLOATS = 8192, MAX_VECTORS = 8, MAX_PIXELS = 14 };
 /* One core of the region. `operand_channels` are summed over, `channels` are made. */
 typedef struct core {
     ftso_value value, weight;
-    bool transposed;
+    bool transposed, adds; /* adds: to the first core's results */
+    ftso_taps taps;
+    ftso_band band;
+    ftso_value operand;
+    int64_t tile_stored, tile_offset; /* channels of the operand's tile, and floats into scratch */
     int64_t operand_channels, channels, stored; /* stored: channels rounded up */
     int vectors, block;                    /* vectors of output channels, and how many at a time */
     int64_t packed_offset, scratch_offset; /* floats into shared and into scratch */
@@ -23,13 +27,9 @@ typedef struct core {
 
 typedef struct job {
     ftso_emitter *e;
-    ftso_taps taps;
-    ftso_band band;
     core *cores;
     size_t core_count;
-    ftso_value operand;
-    int64_t tile_stored;
-    LLVMValueRef tile;
+    bool adds_up; /* all cores to the first one's results */
 } job;
 
 static int pixels_for(const job *j, int vectors, int64_t run)
@@ -107,7 +107,7 @@ static void pack_block(job *j, const core *c, int64_t first, int vectors, LLVMVa
 
 static int64_t panel_floats(const job *j, const core *c, int vectors)
 {
-    return j->taps.kernel_h * j->taps.kernel_w * c->operand_channels * vectors *
+    return c->taps.kernel_h * c->taps.kernel_w * c->operand_channels * vectors *
            j->e->target.vector_floats;
 }
 
@@ -166,13 +166,18 @@ static void emit_block(job *j, const core *c, const ftso_phase *p, const tile_bl
 {
     ftso_emitter *e = j->e;
     int count = b->pixels * b->vectors, v = e->target.vector_floats;
-    int64_t row_floats = j->band.tile_columns * j->tile_stored,
+    int64_t row_floats = c->band.tile_columns * c->tile_stored,
             tap_floats = c->operand_channels * b->vectors * v;
     LLVMValueRef sums[FTSO_MAX_CARRIED];
-    for (int i = 0; i < count; i++) sums[i] = ftso_emit_splat_of(e, 0);
+    for (int i = 0; i < count; i++) {
+        int64_t to = i / b->vectors * b->result_step + (int64_t)(i % b->vectors) * v;
+        sums[i] = c->adds
+                      ? ftso_emit_load_vector(e, ftso_emit_at(e, b->result, ftso_emit_i64(e, to)))
+                      : ftso_emit_splat_of(e, 0);
+    }
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
-            ftso_emit_i64(e, (p->first_kh * j->taps.kernel_w + p->first_kw) * tap_floats);
+            ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
         emit_channels_loop(j, c, b, b->operand, ftso_emit_at(e, b->weights, tap), sums);
     } else {
         ftso_loop h, w;
@@ -182,12 +187,12 @@ static void emit_block(job *j, const core *c, const ftso_phase *p, const tile_bl
                        count);
         LLVMValueRef pixel =
             ftso_emit_add(e, ftso_emit_mul(e, h.index, p->dilation_h * row_floats),
-                          ftso_emit_mul(e, w.index, p->dilation_w * j->tile_stored));
+                          ftso_emit_mul(e, w.index, p->dilation_w * c->tile_stored));
         LLVMValueRef kh =
             ftso_emit_add(e, ftso_emit_mul(e, h.index, p->step_kh), ftso_emit_i64(e, p->first_kh));
         LLVMValueRef kw =
             ftso_emit_add(e, ftso_emit_mul(e, w.index, p->step_kw), ftso_emit_i64(e, p->first_kw));
-        LLVMValueRef tap = ftso_emit_add(e, ftso_emit_mul(e, kh, j->taps.kernel_w), kw);
+        LLVMValueRef tap = ftso_emit_add(e, ftso_emit_mul(e, kh, c->taps.kernel_w), kw);
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
         emit_channels_loop(j, c, b, ftso_emit_at(e, b->operand, pixel),
                            ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), sums);
@@ -234,18 +239,18 @@ static void emit_phase(job *j, const core *c, const ftso_phase *p, int vectors,
                        LLVMValueRef weights, LLVMValueRef channel)
 {
     ftso_emitter *e = j->e;
-    int64_t step = j->taps.out_step, rows = (j->band.rows - p->out_row + step - 1) / step;
-    if (rows <= 0 || p->columns <= 0) return;
+    int64_t step = c->taps.out_step, rows = (c->band.rows - p->out_row + step - 1) / step;
+    if (rows <= 0 || p->columns <= 0 || (p->taps_h == 0 && c->adds)) return;
     LLVMValueRef result =
         ftso_emit_at(e, ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset)), channel);
-    int64_t row_floats = j->band.tile_columns * j->tile_stored;
-    int64_t start = p->taps_h ? (p->start_h - j->band.first_row) * row_floats +
-                                    (p->start_w - j->band.first_column) * j->tile_stored
+    int64_t row_floats = c->band.tile_columns * c->tile_stored;
+    int64_t start = p->taps_h ? (p->start_h - c->band.first_row) * row_floats +
+                                    (p->start_w - c->band.first_column) * c->tile_stored
                               : 0;
-    LLVMValueRef operand = ftso_emit_at(e, j->tile, ftso_emit_i64(e, start));
-    int64_t pixel_step = j->band.stride * j->tile_stored, result_step = step * c->stored;
-    bool one_run = p->taps_h * p->taps_w == 1 && step == 1 && j->band.stride == 1 &&
-                   j->band.tile_columns == p->columns;
+    LLVMValueRef operand = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset + start));
+    int64_t pixel_step = c->band.stride * c->tile_stored, result_step = step * c->stored;
+    bool one_run = p->taps_h * p->taps_w == 1 && step == 1 && c->band.stride == 1 &&
+                   c->band.tile_columns == p->columns;
     if (one_run) {
         emit_run(j, c, p, vectors, weights, operand, result, rows * p->columns, pixel_step,
                  result_step);
@@ -255,9 +260,9 @@ static void emit_phase(job *j, const core *c, const ftso_phase *p, int vectors,
     ftso_emit_loop(e, &q, ftso_emit_i64(e, 0), ftso_emit_i64(e, rows), 1, true, NULL, 0);
     LLVMValueRef out_row =
         ftso_emit_add(e, ftso_emit_mul(e, q.index, step), ftso_emit_i64(e, p->out_row));
-    LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, out_row, j->taps.out_w * c->stored),
+    LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, out_row, c->taps.out_w * c->stored),
                                     ftso_emit_i64(e, p->out_column * c->stored));
-    LLVMValueRef from = ftso_emit_mul(e, q.index, j->band.stride * row_floats);
+    LLVMValueRef from = ftso_emit_mul(e, q.index, c->band.stride * row_floats);
     if (p->taps_h == 0) {
         ftso_loop columns;
         ftso_emit_loop(e, &columns, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->columns), 1, true,
@@ -286,46 +291,109 @@ static void emit_core(job *j, const core *c)
     ftso_loop blocks;
     ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     LLVMValueRef weights = ftso_emit_at(e, packed, ftso_emit_mul(e, blocks.index, panel));
-    for (int i = 0; i < j->taps.phase_count; i++)
-        emit_phase(j, c, &j->taps.phases[i], c->block, weights,
+    for (int i = 0; i < c->taps.phase_count; i++)
+        emit_phase(j, c, &c->taps.phases[i], c->block, weights,
                    ftso_emit_mul(e, blocks.index, lanes));
     ftso_emit_loop_end(e, &blocks, NULL);
-    for (int i = 0; rest && i < j->taps.phase_count; i++)
-        emit_phase(j, c, &j->taps.phases[i], rest,
+    for (int i = 0; rest && i < c->taps.phase_count; i++)
+        emit_phase(j, c, &c->taps.phases[i], rest,
                    ftso_emit_at(e, packed, ftso_emit_i64(e, whole * panel)),
                    ftso_emit_i64(e, whole * lanes));
 }
 
 /* ---------------------------------------------------------------- the whole */
 
+/* The first core with the same tile. */
+static const core *tile_owner(const job *j, size_t i)
+{
+    return j->adds_up ? &j->cores[i] : &j->cores[0];
+}
+
 static void describe(job *j, const ftso_region *region)
 {
     ftso_emitter *e = j->e;
     j->core_count = region->core_count;
+    j->adds_up = ftso_region_adds_up(e->schedule, region);
     j->cores = FTSO_ARRAY(e->arena, core, region->core_count);
+    ftso_taps *taps = FTSO_ARRAY(e->arena, ftso_taps, region->core_count);
+    ftso_band *bands = FTSO_ARRAY(e->arena, ftso_band, region->core_count);
+    int64_t *tile_channels = FTSO_ARRAY(e->arena, int64_t, region->core_count);
     int64_t result_channels = 0;
     for (size_t i = 0; i < region->core_count; i++) {
         const ftso_node *node = ftso_kernel_node(e, region->cores[i]);
         core *c = &j->cores[i];
         c->value = region->cores[i];
+        c->operand = node->inputs[0];
         c->weight = node->inputs[1];
         c->transposed = ftso_node_is(node, "conv_dx");
-        ftso_shape w = ftso_kernel_shape(e, c->weight);
+        c->adds = j->adds_up && i > 0;
+        ftso_shape w = ftso_kernel_shape(e, c->weight), operand = ftso_kernel_shape(e, c->operand);
         c->operand_channels = c->transposed ? w.dim[0] : w.dim[1];
         c->channels = c->transposed ? w.dim[1] : w.dim[0];
         c->stored = ftso_emit_round(e, c->channels);
         c->vectors = (int)(c->stored / e->target.vector_floats);
         c->block = block_for(e, c->vectors);
-        result_channels += c->stored;
+        c->tile_stored = ftso_emit_round(e, operand.dim[1]);
+        c->taps = taps[i] =
+            ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c->transposed);
+        tile_channels[i] = tile_owner(j, i) == c ? c->tile_stored : 0;
+        if (!c->adds) result_channels += c->stored;
     }
-    const ftso_node *first = ftso_kernel_node(e, region->cores[0]);
-    ftso_shape w = ftso_kernel_shape(e, first->inputs[1]),
-               operand = ftso_kernel_shape(e, first->inputs[0]);
-    j->operand = first->inputs[0];
-    j->tile_stored = ftso_emit_round(e, operand.dim[1]);
-    j->taps =
-        ftso_taps_of(first, w.dim[2], w.dim[3], operand, first->shape, j->cores[0].transposed);
-    j->band = ftso_band_of(&j->taps, j->tile_stored, result_channels, BUDGET_FLOATS);
+    ftso_bands_of(taps, tile_channels, region->core_count, result_channels, BUDGET_FLOATS, bands);
+    for (size_t i = 0; i < region->core_count; i++) j->cores[i].band = bands[i];
+}
+
+/* Places tiles, results and packed weights; returns floats of scratch. */
+static int64_t place(job *j, int64_t *out_shared)
+{
+    ftso_emitter *e = j->e;
+    int64_t shared = 0, scratch = 0;
+    for (size_t i = 0; i < j->core_count; i++) {
+        core *c = &j->cores[i];
+        const core *owner = tile_owner(j, i);
+        if (owner == c) {
+            c->tile_offset = scratch;
+            scratch +=
+                ftso_emit_round(e, c->band.tile_rows * c->band.tile_columns * c->tile_stored);
+        } else {
+            c->tile_offset = owner->tile_offset;
+        }
+        if (c->adds) {
+            c->scratch_offset = j->cores[0].scratch_offset;
+        } else {
+            c->scratch_offset = scratch;
+            scratch += c->band.rows * c->taps.out_w * c->stored;
+        }
+        c->packed_offset = shared;
+        for (int v = 0; v < c->vectors; v += c->block)
+            shared += panel_floats(j, c, c->vectors - v < c->block ? c->vectors - v : c->block);
+    }
+    *out_shared = shared;
+    return scratch;
+}
+
+/* One band of one image: tiles, then cores, into `results`. */
+static void emit_band(job *j, LLVMValueRef image, LLVMValueRef band, LLVMValueRef *results)
+{
+    ftso_emitter *e = j->e;
+    for (size_t i = 0; i < j->core_count; i++) {
+        const core *c = &j->cores[i];
+        int64_t operand_rows =
+            c->band.rows * c->band.rows_per_output_num / c->band.rows_per_output_den;
+        ftso_tile tile = {.value = c->operand,
+                          .image = image,
+                          .row = ftso_emit_add(e, ftso_emit_mul(e, band, operand_rows),
+                                               ftso_emit_i64(e, c->band.first_row)),
+                          .rows = c->band.tile_rows,
+                          .columns = c->band.tile_columns,
+                          .column = c->band.first_column,
+                          .step = c->band.step,
+                          .address = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset))};
+        if (tile_owner(j, i) == c) ftso_emit_tile(e, &tile);
+        emit_core(j, c);
+        results[i] =
+            c->adds ? NULL : ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));
+    }
 }
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
@@ -335,18 +403,10 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_reads_are_constant(e);
     job j = {.e = e};
     describe(&j, region);
-    int64_t shared = 0,
-            scratch = ftso_emit_round(e, j.band.tile_rows * j.band.tile_columns * j.tile_stored);
-    for (size_t i = 0; i < j.core_count; i++) {
-        core *c = &j.cores[i];
-        c->packed_offset = shared;
-        c->scratch_offset = scratch;
-        for (int v = 0; v < c->vectors; v += c->block)
-            shared += panel_floats(&j, c, c->vectors - v < c->block ? c->vectors - v : c->block);
-        scratch += j.band.rows * j.taps.out_w * c->stored;
-    }
+    int64_t shared, scratch = place(&j, &shared);
     emit_prepare(&j, symbol);
 
+    const core *first = &j.cores[0];
     int64_t planned = ftso_kernel_shape(e, region->cores[0]).dim[0],
             per_item = ftso_emit_images_per_item(e, planned);
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, shared);
@@ -354,26 +414,11 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_epilogue_begin(e, &epilogue);
     ftso_loop images, bands;
     ftso_emit_images(e, &images, per_item);
-    ftso_emit_loop(e, &bands, ftso_emit_i64(e, 0), ftso_emit_i64(e, j.taps.out_h / j.band.rows), 1,
-                   true, NULL, 0);
-    j.tile = e->scratch;
-    int64_t operand_rows = j.band.rows * j.band.rows_per_output_num / j.band.rows_per_output_den;
-    ftso_tile tile = {.value = j.operand,
-                      .image = images.index,
-                      .row = ftso_emit_add(e, ftso_emit_mul(e, bands.index, operand_rows),
-                                           ftso_emit_i64(e, j.band.first_row)),
-                      .rows = j.band.tile_rows,
-                      .columns = j.band.tile_columns,
-                      .column = j.band.first_column,
-                      .step = j.band.step,
-                      .address = j.tile};
-    ftso_emit_tile(e, &tile);
+    ftso_emit_loop(e, &bands, ftso_emit_i64(e, 0),
+                   ftso_emit_i64(e, first->taps.out_h / first->band.rows), 1, true, NULL, 0);
     LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, j.core_count);
-    for (size_t i = 0; i < j.core_count; i++) {
-        emit_core(&j, &j.cores[i]);
-        results[i] = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j.cores[i].scratch_offset));
-    }
-    int64_t pixels = j.band.rows * j.taps.out_w;
+    emit_band(&j, images.index, bands.index, results);
+    int64_t pixels = first->band.rows * first->taps.out_w;
     ftso_emit_epilogue_run(e, &epilogue, images.index, ftso_emit_mul(e, bands.index, pixels),
                            ftso_emit_i64(e, pixels), results);
     ftso_emit_loop_end(e, &bands, NULL);
