@@ -134,6 +134,14 @@ int ftso_verb_doctor(int argc, char **argv)
             "apt-get install dataset-fashion-mnist, or give your own images with --data");
 
     show_tools(&arena);
+    size_t form_count;
+    const ftso_picture_form *forms = ftso_picture_forms(&form_count);
+    for (size_t i = 0; i < form_count; i++)
+        row(forms[i].decode ? "ok" : "absent", ftso_format(&arena, "%s pictures", forms[i].name),
+            forms[i].decode ? "are read"
+                            : ftso_format(&arena, "apt-get install %s, and build ftso again",
+                                          forms[i].package));
+
     for (size_t i = 0; i < FTSO_COUNT(optional); i++) {
         void *library = dlopen(optional[i].file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
         row(library ? "ok" : "absent", optional[i].name,

@@ -83,7 +83,8 @@ static void to_hsv(const uint8_t *rgb, uint8_t *hsv)
     float sixths = (float)(rgb[0] == most   ? (double)b - (double)g
                            : rgb[1] == most ? 2.0 + (double)r - (double)b
                                             : 4.0 + (double)g - (double)r);
-    float turn = (float)fmod((double)sixths / 6.0 + 1.0, 1.0);
+    double ahead = (double)sixths / 6.0 + 1.0; /* at least 5/6, less than 2 */
+    float turn = (float)(ahead >= 1 ? ahead - 1 : ahead);
     hsv[0] = (uint8_t)byte_of((double)turn * 255.0);
     hsv[1] = (uint8_t)byte_of((double)(range / (float)most) * 255.0);
 }
@@ -92,14 +93,14 @@ static void to_rgb(const uint8_t *hsv, uint8_t *rgb)
 {
     static const uint8_t places[6][3] = {{3, 2, 0}, {1, 3, 0}, {0, 3, 2},
                                          {0, 1, 3}, {2, 0, 3}, {3, 0, 1}};
-    float sixths = (float)((double)hsv[0] * 6.0 / 255.0), part = sixths - floorf(sixths);
+    float sixths = (float)((double)hsv[0] * 6.0 / 255.0), part = sixths - (float)(int)sixths;
     double full = hsv[2], grey = (float)hsv[1] / 255.0f;
     uint8_t level[4];
-    level[0] = (uint8_t)byte_of(round(full * (1 - grey)));
-    level[1] = (uint8_t)byte_of(round(full * (1 - grey * (double)part)));
-    level[2] = (uint8_t)byte_of(round(full * (1 - grey * (1 - (double)part))));
+    level[0] = (uint8_t)byte_of(full * (1 - grey) + 0.5);
+    level[1] = (uint8_t)byte_of(full * (1 - grey * (double)part) + 0.5);
+    level[2] = (uint8_t)byte_of(full * (1 - grey * (1 - (double)part)) + 0.5);
     level[3] = hsv[2];
-    const uint8_t *place = places[(int)floorf(sixths) % 6];
+    const uint8_t *place = places[(int)sixths % 6];
     for (int c = 0; c < 3; c++) rgb[c] = level[place[c]];
 }
 

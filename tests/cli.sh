@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The program as its user meets it: verbs, exit codes, run directories, stages, streams, signals.
-#   cli.sh verbs|codes|files|runs|stages|streams|train|kills|cache|limits   SOURCE_DIR FTSO
+#   cli.sh verbs|codes|files|runs|stages|streams|train|kills|cache|limits|pictures   SOURCE_DIR FTSO
 # In: the built program. Out: one line with the number of checks; every failed one before it. Works in a scratch folder
 # with a cache of its own, on a small IDX set that it makes itself.
 set -uo pipefail
@@ -729,8 +729,61 @@ limits() {
   says err 'Read-only file system'
 }
 
+# Searches on a folder of pictures and on NumPy arrays; what is wrong with them is told with its name.
+pictures() {
+  make_toy
+  local class number
+  for class in ant bee cow; do
+    mkdir -p set/train/$class set/val/$class
+    for number in 1 2 3 4; do
+      cp "$root/tests/pictures/rgb.jpg" set/train/$class/a$number.jpg
+      cp "$root/tests/pictures/palette.png" set/train/$class/b$number.png
+      cp "$root/tests/pictures/cmyk.jpg" set/train/$class/c$number.JPG
+      cp "$root/tests/pictures/grey_alpha.png" set/val/$class/d$number.png
+    done
+  done
+  sed -e 's/kind = idx/kind = imagefolder/; s|path = .*|path = "set";|; /^dataset/,$s/classes = 10/classes = ["bee", "ant", "cow"]/' \
+      -e 's/\[1, 12, 12\]/[3, 12, 12]/; /images = \[/d; s/mean = .*/mean = [0.4, 0.5, 0.6];/; s/std = .*/std = [0.2, 0.2, 0.3];/' \
+      -e 's/train = crop.*/train = resized_crop(12) -> flip -> color_jitter(0.4, 0.4, 0.4, 0.2) -> normalize;/' \
+      -e 's/test = .*/test = resize(14) -> center_crop(12) -> normalize;/; s/batch = 32/batch = 16/' $toy >spaces/set.ftso
+  code 0 "$ftso" check spaces/set.ftso
+  code 0 "$ftso" search spaces/set.ftso -q -o one --threads=1
+  code 0 "$ftso" search spaces/set.ftso -q -o two --threads=2
+  same one/genotype.json two/genotype.json
+  code 1 "$ftso" search spaces/set.ftso -q --set 'dataset.fashion_mnist.classes=["bee", "ant"]'
+  says err "data set 'fashion_mnist': labels go up to 2, the recipe says 2 classes"
+  code 1 "$ftso" search spaces/set.ftso -q --set 'dataset.fashion_mnist.test=resize(12)'
+  says err 'pictures of any size need a crop that makes them 12 x 12: resize(12) -> center_crop(12)'
+  printf 'version https://git-lfs.github.com/spec/v1\n' >set/train/bee/b2.png
+  code 5 "$ftso" search spaces/set.ftso -q -o three
+  says err "'set/train/bee/b2.png': this is a Git LFS pointer, neither JPEG nor PNG"
+  rm set/train/cow/*
+  code 5 "$ftso" search spaces/set.ftso -q
+  says err "the class folder 'set/train/cow' holds no picture"
+
+  mkdir arrays
+  npy arrays/train_images.npy '(1024, 12, 12)' images/train-images-idx3-ubyte 16
+  npy arrays/train_labels.npy '(1024,)' images/train-labels-idx1-ubyte 8
+  sed 's/kind = idx/kind = npy/; s|path = .*|path = "arrays";|' $toy >spaces/arrays.ftso
+  code 0 "$ftso" search spaces/arrays.ftso -q -o four
+  code 0 "$ftso" search $toy -q -o five
+  same four/genotype.json five/genotype.json
+  truncate -s -1 arrays/train_labels.npy
+  code 5 "$ftso" search spaces/arrays.ftso -q
+  says err "'arrays/train_labels.npy' is cut short: 1 of 1 bytes of labels are missing"
+}
+# npy FILE SHAPE BYTES SKIP: the bytes after the first SKIP as an array of uint8.
+npy() {
+  local head="{'descr': '|u1', 'fortran_order': False, 'shape': $2, }"
+  { printf '\223NUMPY\1\0'
+    bytes $((118 % 256)) 0
+    printf '%-117s\n' "$head"
+    tail -c +$(($4 + 1)) "$3"
+  } >"$1"
+}
+
 case $part in
-  verbs | codes | files | runs | stages | streams | train | kills | cache | limits) $part ;;
+  verbs | codes | files | runs | stages | streams | train | kills | cache | limits | pictures) $part ;;
   *) echo "cli: no part '$part'"; exit 2 ;;
 esac
 echo "cli: $part: $checked checks, $failed failed"
