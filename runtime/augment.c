@@ -1,7 +1,7 @@
 /*
  * The way of an image into a network: a list of steps, carried out in its order.
  *
- * In: images, which of them, the transform, and the place in the run (seed, stream, step). Out: float32 planes and labels.
+ * In: an image's pixels, the transform, and the place in the run (seed, stream, step, index). Out: float32 planes.
  * Holds: this is the only code between pixels and planes: training, evaluation and artefacts run it. Crops and mirrorings
  * touch no pixel: they change what is seen of the picture (`view`), and the last loop, which normalises, reads through it.
  * What is seen outside of the picture is black before normalisation; a pixel cut out is zero after it.
@@ -10,20 +10,8 @@
  */
 #include "runtime_internal.h"
 
-#include <limits.h>
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
-
-enum { MAX_CHANNELS = 4, LEVELS = 256 };
-
-/* What one thread works in. */
-typedef struct workplace {
-    ftso_block file;
-    ftso_picture fetched, made[2]; /* a step reads one of `made` and writes the other */
-    int turn;
-    ftso_resize_memory resize;
-} workplace;
 
 /* A part of some pixels, perhaps mirrored; all in the pixels' own coordinates. It may reach beyond `inside`: black there. */
 typedef struct view {
@@ -39,12 +27,11 @@ typedef struct square {
 
 /* One image on its way. */
 typedef struct journey {
-    workplace *desk;
+    ftso_desk *desk;
     view view;
     square cuts[FTSO_AUG_MAX]; /* of the planes */
     size_t cut_count;
-    uint64_t seed, step, index;
-    ftso_stream stream;
+    ftso_moment moment;
     uint8_t seen[FTSO_AUG_MAX]; /* how often each kind was there before */
 } journey;
 
@@ -65,7 +52,8 @@ enum {
 static ftso_random draw(const journey *j, ftso_augment_kind kind, int number)
 {
     uint64_t place = (uint64_t)(number + DRAWS * j->seen[kind]);
-    return ftso_random_at(j->seed, j->stream, j->step, j->index | place << 32);
+    return ftso_random_at(j->moment.seed, j->moment.stream, j->moment.step,
+                          (uint64_t)j->moment.index | place << 32);
 }
 
 /* 0 … range-1 from one word. */
@@ -103,17 +91,6 @@ static view view_of(const ftso_pixels *pixels)
                   .width = pixels->width,
                   .inside_bottom = pixels->height,
                   .inside_right = pixels->width};
-}
-
-static ftso_pixels pixels_of(const ftso_picture *picture)
-{
-    return (ftso_pixels){.base = picture->pixels,
-                         .channels = picture->channels,
-                         .height = picture->height,
-                         .width = picture->width,
-                         .channel_step = 1,
-                         .row_step = picture->width * picture->channels,
-                         .column_step = picture->channels};
 }
 
 /* Sees a part of what was seen; the place is that of someone who looks at the (mirrored) view, and may be outside of it. */
@@ -160,7 +137,7 @@ static ftso_picture *next_picture(journey *j)
 static void see_picture(journey *j, const ftso_picture *picture)
 {
     bool flip = j->view.flip;
-    ftso_pixels pixels = pixels_of(picture);
+    ftso_pixels pixels = ftso_picture_pixels(picture);
     j->view = view_of(&pixels);
     j->view.flip = flip;
 }
@@ -334,14 +311,10 @@ static ftso_status (*const steps[])(journey *, const ftso_augment *) = {
 
 /* ---------------------------------------------------------------- planes */
 
-/* What each byte of each channel becomes. */
-typedef struct levels {
-    float of[MAX_CHANNELS][LEVELS];
-} levels;
-
-static void make_levels(const ftso_transform *transform, int64_t channels, levels *out)
+void ftso_levels_make(const ftso_transform *transform, int64_t channels, ftso_levels *out)
 {
-    float mean[MAX_CHANNELS] = {0}, std[MAX_CHANNELS] = {1, 1, 1, 1};
+    float mean[FTSO_CHANNELS] = {0}, std[FTSO_CHANNELS] = {1, 1, 1, 1};
+    FTSO_ASSERT(channels >= 1 && channels <= FTSO_CHANNELS);
     for (size_t i = 0; i < transform->count; i++) {
         const ftso_augment *step = &transform->steps[i];
         if (step->kind != FTSO_AUG_NORMALIZE) continue;
@@ -352,7 +325,8 @@ static void make_levels(const ftso_transform *transform, int64_t channels, level
         }
     }
     for (int64_t c = 0; c < channels; c++)
-        for (int v = 0; v < LEVELS; v++) out->of[c][v] = ((float)v / 255.0f - mean[c]) / std[c];
+        for (int v = 0; v < FTSO_LEVELS; v++)
+            out->of[c][v] = ((float)v / 255.0f - mean[c]) / std[c];
 }
 
 /* One row of a plane: columns [begin, end) come from `row`, pixels `step` bytes apart; the rest is outside of it. */
@@ -371,7 +345,7 @@ static void make_row(float *out, const uint8_t *row, int64_t step, const float *
         for (int64_t x = 0; x < count; x++) to[x] = level[row[x * step]];
 }
 
-static void make_planes(const journey *j, const levels *level, float *out)
+static void make_planes(const journey *j, const ftso_levels *level, float *out)
 {
     const view *v = &j->view;
     const ftso_pixels *p = &v->pixels;
@@ -399,7 +373,7 @@ static void make_planes(const journey *j, const levels *level, float *out)
 }
 
 static ftso_status travel(journey *j, const ftso_pixels *pixels, const ftso_transform *transform,
-                          const levels *level, int64_t side, float *out)
+                          const ftso_levels *level, int64_t side, float *out)
 {
     j->view = view_of(pixels);
     for (size_t i = 0; i < transform->count; i++) {
@@ -415,110 +389,19 @@ static ftso_status travel(journey *j, const ftso_pixels *pixels, const ftso_tran
     return FTSO_STATUS_OK;
 }
 
-/* ---------------------------------------------------------------- batches */
-
-typedef struct batch {
-    const ftso_images *images;
-    const int32_t *indices;
-    const ftso_transform *transform;
-    uint64_t seed, step;
-    ftso_stream stream;
-    int64_t side;
-    float *out, *out_labels;
-    levels levels;
-    workplace *desks; /* one per thread */
-    pthread_mutex_t lock;
-    int64_t failed; /* the first image that failed, or `count` */
-    ftso_status status;
-} batch;
-
-static void desk_deinit(workplace *desk)
+void ftso_desk_deinit(ftso_desk *desk)
 {
-    ftso_block_deinit(&desk->file);
-    ftso_picture_deinit(&desk->fetched);
     ftso_picture_deinit(&desk->made[0]);
     ftso_picture_deinit(&desk->made[1]);
     ftso_resize_memory_deinit(&desk->resize);
 }
 
-static ftso_status fetch(const ftso_images *images, int64_t index, workplace *desk,
-                         ftso_pixels *out)
+ftso_status ftso_image_make(ftso_desk *desk, const ftso_pixels *pixels,
+                            const ftso_transform *transform, const ftso_levels *levels,
+                            int64_t side, const ftso_moment *moment, float *out)
 {
-    if (images->pixels) {
-        int64_t plane = images->height * images->width;
-        *out = (ftso_pixels){.base = images->pixels + index * images->channels * plane,
-                             .channels = images->channels,
-                             .height = images->height,
-                             .width = images->width,
-                             .channel_step = plane,
-                             .row_step = images->width,
-                             .column_step = 1};
-        return FTSO_STATUS_OK;
-    }
-    char path[PATH_MAX];
-    ftso_picture_files_path(images, index, path, sizeof(path));
-    FTSO_TRY(ftso_picture_read_into(path, images->channels, &desk->file, &desk->fetched));
-    *out = pixels_of(&desk->fetched);
-    return FTSO_STATUS_OK;
-}
-
-static ftso_status make_image(batch *b, int64_t k, workplace *desk)
-{
-    const ftso_images *images = b->images;
-    int64_t index = b->indices[k];
-    ftso_pixels pixels;
-    FTSO_TRY(fetch(images, index, desk, &pixels));
-    journey j = {
-        .desk = desk, .seed = b->seed, .stream = b->stream, .step = b->step, .index = (uint64_t)k};
-    char name[PATH_MAX];
-    ftso_status status = travel(&j, &pixels, b->transform, &b->levels, b->side,
-                                b->out + k * images->channels * b->side * b->side);
-    if (status.code != FTSO_OK)
-        return ftso_annotate(status, "%s", ftso_images_describe(images, index, name, sizeof(name)));
-    b->out_labels[k] = (float)images->labels[index];
-    return FTSO_STATUS_OK;
-}
-
-static void make_item(void *user, int64_t k, int thread)
-{
-    batch *b = user;
-    ftso_status status = make_image(b, k, &b->desks[thread]);
-    if (status.code == FTSO_OK) return;
-    pthread_mutex_lock(&b->lock);
-    if (k < b->failed) {
-        b->failed = k;
-        b->status = status;
-    }
-    pthread_mutex_unlock(&b->lock);
-}
-
-ftso_status ftso_batch_make(const ftso_images *images, const int32_t *indices, int64_t count,
-                            const ftso_transform *transform, int64_t side, uint64_t seed,
-                            ftso_stream stream, uint64_t step, ftso_pool *pool, float *out,
-                            float *out_labels)
-{
-    FTSO_ASSERT(images->channels >= 1 && images->channels <= MAX_CHANNELS);
-    batch b = {.images = images,
-               .indices = indices,
-               .transform = transform,
-               .seed = seed,
-               .step = step,
-               .stream = stream,
-               .side = side,
-               .out = out,
-               .out_labels = out_labels,
-               .failed = count};
-    make_levels(transform, images->channels, &b.levels);
-    size_t threads = (size_t)ftso_pool_threads(pool);
-    b.desks = ftso_mem_alloc(threads * sizeof(workplace));
-    if (!b.desks) return ftso_error(FTSO_ERROR_LIMIT, "no memory to make a batch");
-    memset(b.desks, 0, threads * sizeof(workplace));
-    pthread_mutex_init(&b.lock, NULL);
-    ftso_pool_run(pool, count, make_item, &b);
-    pthread_mutex_destroy(&b.lock);
-    for (size_t t = 0; t < threads; t++) desk_deinit(&b.desks[t]);
-    ftso_mem_free(b.desks);
-    return b.status;
+    journey j = {.desk = desk, .moment = *moment};
+    return travel(&j, pixels, transform, levels, side, out);
 }
 
 ftso_status ftso_picture_transform(const ftso_picture *picture, const ftso_transform *transform,
@@ -535,12 +418,12 @@ ftso_status ftso_picture_transform(const ftso_picture *picture, const ftso_trans
             return ftso_error(FTSO_ERROR_DATA, "normalize has %zu numbers for %lld channels",
                               step->arg_count, (long long)picture->channels);
     }
-    workplace desk = {0};
-    journey j = {.desk = &desk};
-    levels level;
-    make_levels(transform, picture->channels, &level);
-    ftso_pixels pixels = pixels_of(picture);
-    ftso_status status = travel(&j, &pixels, transform, &level, side, out);
-    desk_deinit(&desk);
+    ftso_desk desk = {0};
+    const ftso_moment moment = {0};
+    ftso_levels levels;
+    ftso_levels_make(transform, picture->channels, &levels);
+    ftso_pixels pixels = ftso_picture_pixels(picture);
+    ftso_status status = ftso_image_make(&desk, &pixels, transform, &levels, side, &moment, out);
+    ftso_desk_deinit(&desk);
     return status;
 }

@@ -102,6 +102,30 @@ ftso_status FTSO_MUST_USE ftso_batch_make(const ftso_images *images, const int32
                                           int64_t side, uint64_t seed, ftso_stream stream,
                                           uint64_t step, ftso_pool *pool, float *out,
                                           float *out_labels);
+
+/*
+ * The same ahead of time: a thread of the maker's own begins a batch while the pool does something else, and the pool helps
+ * with what is left of it when it is wanted. Worth it where pictures are read from a disk. One batch at a time.
+ */
+typedef struct ftso_maker ftso_maker;
+typedef struct ftso_batch_wish {
+    const ftso_images *images;
+    const int32_t
+        *indices; /* `count` of them; must live until the batch is made, as must all else */
+    int64_t count;
+    const ftso_transform *transform;
+    int64_t side;
+    uint64_t seed, step;
+    ftso_stream stream;
+    float *out, *out_labels;
+} ftso_batch_wish;
+ftso_status FTSO_MUST_USE ftso_maker_new(ftso_pool *pool, ftso_maker **out_maker);
+/* Ends what was begun, then the thread. */
+void ftso_maker_free(ftso_maker *maker);
+void ftso_maker_start(ftso_maker *maker, const ftso_batch_wish *wish);
+/* Returns when the batch is made, with what ftso_batch_make would have said. Not without a start. */
+ftso_status FTSO_MUST_USE ftso_maker_finish(ftso_maker *maker);
+
 /* One picture through a transform without chance, to planes [channels][side][side]: what ftso_batch_make does for a test. */
 ftso_status FTSO_MUST_USE ftso_picture_transform(const ftso_picture *picture,
                                                  const ftso_transform *transform, int64_t side,

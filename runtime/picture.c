@@ -82,6 +82,17 @@ ftso_status ftso_picture_reserve(ftso_picture *picture, int64_t channels, int64_
     return FTSO_STATUS_OK;
 }
 
+ftso_pixels ftso_picture_pixels(const ftso_picture *picture)
+{
+    return (ftso_pixels){.base = picture->pixels,
+                         .channels = picture->channels,
+                         .height = picture->height,
+                         .width = picture->width,
+                         .channel_step = 1,
+                         .row_step = picture->width * picture->channels,
+                         .column_step = picture->channels};
+}
+
 ftso_status ftso_picture_announce(const char *form, int64_t height, int64_t width)
 {
     if (height >= 1 && width >= 1 && height <= FTSO_PICTURE_SIDE && width <= FTSO_PICTURE_SIDE &&

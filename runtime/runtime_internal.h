@@ -76,6 +76,8 @@ typedef struct ftso_pixels {
     int64_t channels, height, width, channel_step, row_step, column_step;
 } ftso_pixels;
 
+ftso_pixels ftso_picture_pixels(const ftso_picture *picture);
+
 typedef struct ftso_resize_memory {
     ftso_block across, down, rows;
 } ftso_resize_memory;
@@ -87,6 +89,33 @@ void ftso_resize_memory_deinit(ftso_resize_memory *memory);
 enum { FTSO_JITTERS = 4 };
 void ftso_picture_jitter(ftso_picture *picture, const int order[FTSO_JITTERS],
                          const double factors[FTSO_JITTERS]);
+
+/* What each byte of each channel becomes. */
+enum { FTSO_CHANNELS = 4, FTSO_LEVELS = 256 };
+typedef struct ftso_levels {
+    float of[FTSO_CHANNELS][FTSO_LEVELS];
+} ftso_levels;
+void ftso_levels_make(const ftso_transform *transform, int64_t channels, ftso_levels *out);
+
+/* Pictures that steps make on the way; one reads one of `made` and writes the other. All zero at first. */
+typedef struct ftso_desk {
+    ftso_picture made[2];
+    int turn;
+    ftso_resize_memory resize;
+} ftso_desk;
+void ftso_desk_deinit(ftso_desk *desk);
+
+/* Where in the run an image is made: all chance is a function of it. */
+typedef struct ftso_moment {
+    uint64_t seed, step;
+    ftso_stream stream;
+    int64_t index; /* in the batch */
+} ftso_moment;
+/* Pixels through the transform to planes [channels][side][side] (augment.c). */
+ftso_status FTSO_MUST_USE ftso_image_make(ftso_desk *desk, const ftso_pixels *pixels,
+                                          const ftso_transform *transform,
+                                          const ftso_levels *levels, int64_t side,
+                                          const ftso_moment *moment, float *out);
 
 /* ---------------------------------------------------------------- readers */
 

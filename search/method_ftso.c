@@ -98,6 +98,7 @@ static ftso_status open_topology(ftso_search_job *job)
                             job->device->pool(job->device->self)));
     t->iterations =
         search->budget_unit == FTSO_EPOCHS ? search->budget * t->feed.per_epoch : search->budget;
+    t->feed.iterations = t->iterations;
     t->epochs = search->schedule_epochs ? search->schedule_epochs
                                         : ceiling(t->iterations, t->feed.per_epoch);
     t->measure_count = t->feed.valid_count < MEASURE_IMAGES ? t->feed.valid_count : MEASURE_IMAGES;
@@ -116,8 +117,9 @@ static ftso_status open_topology(ftso_search_job *job)
 
 static void close_topology(ftso_search_job *job)
 {
-    const topology *t = job->self;
+    topology *t = job->self;
     if (!t) return;
+    ftso_feed_deinit(&t->feed);
     const loaded *all[] = {&t->plain, &t->weights, &t->arch};
     for (size_t i = 0; i < FTSO_COUNT(all); i++)
         if (all[i]->step) job->device->unload(job->device->self, all[i]->step);

@@ -32,6 +32,13 @@ typedef struct ftso_feed_batch {
     int64_t count;
 } ftso_feed_batch;
 
+/* One batch of a seed: of the half that trains weights or of the other one. */
+typedef struct ftso_feed_turn {
+    bool valid;
+    uint64_t seed;
+    int64_t iteration;
+} ftso_feed_turn;
+
 /*
  * Both halves of the training images: [0, train_count) trains weights, [train_count, train_count + valid_count) drives
  * `arch`. Epochs and batches are pure functions of seed and iteration.
@@ -45,12 +52,18 @@ typedef struct ftso_feed {
     int32_t *order, *valid_order; /* of the current epoch; of the current iteration */
     uint64_t order_seed;
     int64_t order_epoch; /* -1: none yet */
-    ftso_feed_batch out;
+    int64_t iterations;  /* of a seed; no batch is begun for later ones. Set by the method */
+    ftso_feed_batch made[2];
+    int turn;          /* which of them was given last */
+    ftso_maker *maker; /* makes the next one meanwhile; NULL where images lie in memory */
+    bool begun, both;  /* `next` is in the making; the last turns were one of each half */
+    ftso_feed_turn next;
 } ftso_feed;
 
 ftso_status FTSO_MUST_USE ftso_feed_init(ftso_feed *feed, ftso_arena *arena,
                                          const ftso_search *search, const ftso_images *images,
                                          ftso_pool *pool);
+void ftso_feed_deinit(ftso_feed *feed);
 /* Batches of iteration `iteration` (from 0). The content lives until the next call on this feed. */
 ftso_status FTSO_MUST_USE ftso_feed_train(ftso_feed *feed, uint64_t seed, int64_t iteration,
                                           const ftso_feed_batch **out);

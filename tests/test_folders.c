@@ -331,6 +331,65 @@ static void test_broken_picture(void **state)
     ftso_images_deinit(&images);
 }
 
+/* Batches made ahead of time are those that are made at once; so are their failures; an unwanted one is ended. */
+static void test_ahead_of_time(void **state)
+{
+    (void)state;
+    enum { BATCH = 37, ROUNDS = 12, IMAGE = 3 * 12 * 12 };
+    put_set();
+    ftso_images images;
+    test_ok(ftso_images_open("imagefolder", folder, false, &two, &images));
+    ftso_transform transform;
+    test_ok(ftso_transform_parse("resized_crop(12, 0.1, 1, 0.75, 1.25) -> flip(0.5)", &transform));
+    int32_t indices[BATCH];
+    for (int i = 0; i < BATCH; i++) indices[i] = i * 7 % 4;
+    float *once = malloc(BATCH * IMAGE * sizeof(float)), once_labels[BATCH];
+    float *ahead = malloc(BATCH * IMAGE * sizeof(float)), ahead_labels[BATCH];
+    for (int threads = 1; threads <= 3; threads++) {
+        ftso_pool *pool;
+        ftso_maker *maker;
+        test_ok(ftso_pool_new(threads, false, &pool));
+        test_ok(ftso_maker_new(pool, &maker));
+        for (uint64_t step = 0; step < ROUNDS; step++) {
+            const ftso_batch_wish wish = {.images = &images,
+                                          .indices = indices,
+                                          .count = BATCH - (int64_t)step % 3,
+                                          .transform = &transform,
+                                          .side = 12,
+                                          .seed = 5,
+                                          .step = step,
+                                          .stream = FTSO_STREAM_AUGMENT_TRAIN,
+                                          .out = ahead,
+                                          .out_labels = ahead_labels};
+            ftso_maker_start(maker, &wish);
+            if (step % 2) usleep(2000); /* the thread comes to some of it, to all, or to nothing */
+            test_ok(ftso_maker_finish(maker));
+            test_ok(ftso_batch_make(&images, indices, wish.count, &transform, 12, 5,
+                                    FTSO_STREAM_AUGMENT_TRAIN, step, pool, once, once_labels));
+            size_t count = (size_t)wish.count;
+            assert_memory_equal(ahead, once, count * IMAGE * sizeof(float));
+            assert_memory_equal(ahead_labels, once_labels, count * sizeof(float));
+        }
+        ftso_batch_wish wish = {.images = &images,
+                                .indices = indices,
+                                .count = BATCH,
+                                .transform = &transform,
+                                .side = 13, /* comes out as 12 */
+                                .out = ahead,
+                                .out_labels = ahead_labels};
+        ftso_maker_start(maker, &wish);
+        ftso_status status = ftso_maker_finish(maker);
+        assert_non_null(strstr(status.message, "train/Cat/1.png': the image comes out as 12 x 12"));
+        wish.side = 12;
+        ftso_maker_start(maker, &wish);
+        ftso_maker_free(maker);
+        ftso_pool_free(pool);
+    }
+    free(once);
+    free(ahead);
+    ftso_images_deinit(&images);
+}
+
 /* ---------------------------------------------------------------- NumPy */
 
 static uint8_t array[4096];
@@ -564,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_names_as_text),
         cmocka_unit_test_setup_teardown(test_folder_failures, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_broken_picture, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_ahead_of_time, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_npy_shapes, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_npy_labels, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_npy_failures, make_folder, remove_folder),
