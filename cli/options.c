@@ -144,6 +144,29 @@ static char *list_stages(int key, const char *text, void *input)
 const struct argp ftso_argp_road = {
     .options = road_options, .parser = parse_road, .doc = "\v", .help_filter = list_stages};
 
+const struct argp_child ftso_argp_children[] = {
+    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
+
+error_t ftso_parse_subject(int key, char *arg, struct argp_state *state, const char **path,
+                           const char **name, const char *most, const char *question)
+{
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (state->arg_num == 0)
+            *path = arg;
+        else if (state->arg_num == 1)
+            *name = arg;
+        else
+            argp_error(state, "at most %s", most);
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "%s", question);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 void ftso_road_options_init(ftso_road_options *options)
 {
     memset(options, 0, sizeof(*options));

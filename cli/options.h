@@ -30,6 +30,15 @@ void ftso_road_options_init(ftso_road_options *options);
 ftso_status FTSO_MUST_USE ftso_road_open(ftso_arena *arena, ftso_road_options *options,
                                          ftso_device *out_device);
 
+/* What nearly every verb has: both children, for a struct that keeps them as `input` and `road`. */
+extern const struct argp_child ftso_argp_children[];
+/*
+ * The plain arguments of a verb, a path and perhaps a name in it. `most` says what may stand there at most, `question` asks
+ * for what is missing; both end the parsing as wrong usage. Other keys are ARGP_ERR_UNKNOWN.
+ */
+error_t ftso_parse_subject(int key, char *arg, struct argp_state *state, const char **path,
+                           const char **name, const char *most, const char *question);
+
 /* Parses; the exit code to leave with, or -1 to go on. argp prints help and usage errors itself. */
 int ftso_argp_run(const struct argp *argp, int argc, char **argv, void *input);
 

@@ -82,28 +82,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (*end || bench->repeat < 1 || bench->repeat > MAX_REPEAT)
             argp_error(state, "--repeat takes a number from 1 to %d, not '%s'", MAX_REPEAT, arg);
         break;
-    case ARGP_KEY_ARG:
-        if (state->arg_num == 0)
-            bench->path = arg;
-        else if (state->arg_num == 1)
-            bench->name = arg;
-        else
-            argp_error(state, "at most a file and one name");
-        break;
     case ARGP_KEY_END:
         check_step(bench, state);
         break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which space file?");
-        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return ftso_parse_subject(key, arg, state, &bench->path, &bench->name,
+                                  "a file and one name", "which space file?");
     }
     return 0;
 }
-
-static const struct argp_child children[] = {
-    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {options,
                                  parse,
@@ -115,7 +102,7 @@ static const struct argp argp = {options,
                                  "  ftso bench examples/darts_cifar10.ftso --regions\n"
                                  "  ftso bench examples/published.ftso DARTS_V2 --network "
                                  "--step=infer --batch=1",
-                                 children,
+                                 ftso_argp_children,
                                  NULL,
                                  NULL};
 

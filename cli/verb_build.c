@@ -74,22 +74,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (*end || !*arg) argp_error(state, "--init takes a seed, not '%s'", arg);
         chosen->init = arg;
         break;
-    case ARGP_KEY_ARG:
-        if (state->arg_num == 0)
-            chosen->path = arg;
-        else if (state->arg_num == 1)
-            chosen->name = arg;
-        else
-            argp_error(state, "at most a file or run directory, and one genotype");
-        break;
     case ARGP_KEY_END:
         if (!chosen->build.output) argp_error(state, "where to? Give -o PATH");
         break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which space file or run directory?");
-        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return ftso_parse_subject(key, arg, state, &chosen->path, &chosen->name,
+                                  "a file or run directory, and one genotype",
+                                  "which space file or run directory?");
     }
     return 0;
 }
@@ -110,9 +101,6 @@ static char *list_kinds(int key, const char *text, void *input)
     return copy;
 }
 
-static const struct argp_child children[] = {
-    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
-
 static const struct argp argp = {
     options,
     parse,
@@ -121,7 +109,7 @@ static const struct argp argp = {
     "Examples:\n"
     "  ftso build examples/published.ftso DARTS_V2 --init=1 -o classify\n"
     "  ./classify --self-test",
-    children,
+    ftso_argp_children,
     list_kinds,
     NULL};
 

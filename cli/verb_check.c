@@ -32,25 +32,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "--step takes arch, weights or forward, not '%s'", arg);
         check->step = arg;
         break;
-    case ARGP_KEY_ARG:
-        if (state->arg_num == 0)
-            check->path = arg;
-        else if (state->arg_num == 1)
-            check->name = arg;
-        else
-            argp_error(state, "at most a file and one name");
-        break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which file?");
-        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return ftso_parse_subject(key, arg, state, &check->path, &check->name,
+                                  "a file and one name", "which file?");
     }
     return 0;
 }
-
-static const struct argp_child children[] = {
-    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {options,
                                  parse,
@@ -61,7 +48,7 @@ static const struct argp argp = {options,
                                  "Examples:\n"
                                  "  ftso check my.ftso\n"
                                  "  ftso check examples/fashion.ftso --dump=regions --step=weights",
-                                 children,
+                                 ftso_argp_children,
                                  NULL,
                                  NULL};
 

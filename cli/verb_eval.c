@@ -51,25 +51,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_JSON:
         eval->json = true;
         break;
-    case ARGP_KEY_ARG:
-        if (state->arg_num == 0)
-            eval->path = arg;
-        else if (state->arg_num == 1)
-            eval->name = arg;
-        else
-            argp_error(state, "at most a file and the name of one recipe");
-        break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which run directory, or which weights of one?");
-        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return ftso_parse_subject(key, arg, state, &eval->path, &eval->name,
+                                  "a file and the name of one recipe",
+                                  "which run directory, or which weights of one?");
     }
     return 0;
 }
-
-static const struct argp_child children[] = {
-    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     options,
@@ -81,7 +69,7 @@ static const struct argp argp = {
     "  ftso eval runs/toy\n"
     "  ftso eval runs/toy/best.safetensors --json\n"
     "  ftso eval examples/published.ftso darts_v2_600 --weights=v2.safetensors --data ~/cifar\n",
-    children,
+    ftso_argp_children,
     NULL,
     NULL};
 

@@ -53,25 +53,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         search->progress = (ftso_progress_mode)i;
         break;
     }
-    case ARGP_KEY_ARG:
-        if (state->arg_num == 0)
-            search->path = arg;
-        else if (state->arg_num == 1)
-            search->name = arg;
-        else
-            argp_error(state, "at most a file and the name of one search");
-        break;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which space file? 'ftso new' prints some to start from");
-        break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return ftso_parse_subject(key, arg, state, &search->path, &search->name,
+                                  "a file and the name of one search",
+                                  "which space file? 'ftso new' prints some to start from");
     }
     return 0;
 }
-
-static const struct argp_child children[] = {
-    {&ftso_argp_input, 0, NULL, 0}, {&ftso_argp_road, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     options,
@@ -84,7 +72,7 @@ static const struct argp argp = {
     "  ftso search examples/fashion.ftso\n"
     "  ftso search examples/darts_cifar10.ftso --data ~/cifar-10-batches-bin -o runs/a\n"
     "  ftso search my.ftso --set search.mine.seeds=[0,1,2,3]\n",
-    children,
+    ftso_argp_children,
     NULL,
     NULL};
 

@@ -116,19 +116,10 @@ static error_t parse_train(int key, char *arg, struct argp_state *state)
     case KEY_EVERY:
         train->save_steps = whole(state, "--save-every", arg, 1000000000);
         return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num == 0)
-            train->path = arg;
-        else if (state->arg_num == 1)
-            train->name = arg;
-        else
-            argp_error(state, "at most a file and the name of one recipe");
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which space file? Its recipe is a `train` block");
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return ftso_parse_subject(key, arg, state, &train->path, &train->name,
+                                  "a file and the name of one recipe",
+                                  "which space file? Its recipe is a `train` block");
     }
 }
 

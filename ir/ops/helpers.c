@@ -184,3 +184,39 @@ double ftso_ops_dot(const double *a, const double *b, int64_t count)
     for (; i < count; i++) sum[0] += a[i] * b[i];
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
+
+void ftso_ops_dot_eval(const ftso_eval *e, ftso_tensor *out)
+{
+    out->data[0] =
+        ftso_ops_dot(e->inputs[0].data, e->inputs[1].data, ftso_shape_count(e->inputs[0].shape));
+}
+
+void ftso_ops_dot_gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,
+                           ftso_value *out)
+{
+    ftso_node node = *ftso_graph_node(graph, self);
+    if (wanted[0]) out[0] = ftso_graph_binary(graph, "scale", node.inputs[1], dy);
+    if (wanted[1]) out[1] = ftso_graph_binary(graph, "scale", node.inputs[0], dy);
+}
+
+void ftso_ops_extreme_eval(const ftso_eval *e, ftso_tensor *out, int sign)
+{
+    const double *a = e->inputs[0].data, *b = e->inputs[1].data;
+    int64_t count = ftso_shape_count(out->shape);
+    for (int64_t i = 0; i < count; i++) {
+        bool first = e->replay ? e->frozen[i] != 0 : sign * a[i] > sign * b[i];
+        if (e->frozen && !e->replay) e->frozen[i] = first;
+        out->data[i] = first ? a[i] : b[i];
+    }
+}
+
+void ftso_ops_extreme_gradient(ftso_graph *graph, ftso_value self, ftso_value dy,
+                               const bool *wanted, ftso_value *out, int sign)
+{
+    ftso_node node = *ftso_graph_node(graph, self);
+    int larger = sign > 0 ? 0 : 1;
+    ftso_value lead = ftso_graph_binary(graph, "sub", node.inputs[larger], node.inputs[1 - larger]);
+    ftso_value to_a = ftso_graph_binary(graph, "relu_mask", dy, lead);
+    if (wanted[0]) out[0] = to_a;
+    if (wanted[1]) out[1] = ftso_graph_binary(graph, "sub", dy, to_a);
+}

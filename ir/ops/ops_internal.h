@@ -148,6 +148,14 @@ int64_t ftso_ops_plane_index(const ftso_window *w, int32_t tap, int64_t oh, int6
 ftso_cost ftso_ops_cost_macs(const ftso_shape *inputs, size_t input_count, ftso_shape out,
                              int64_t positions, int64_t each);
 
+/* Evaluation and gradient of the inner product of two values, whatever their shape: dot, vector_dot. */
+void ftso_ops_dot_eval(const ftso_eval *e, ftso_tensor *out);
+void ftso_ops_dot_gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,
+                           ftso_value *out);
+/* Evaluation of min (sign -1) and max (sign 1), b on a tie, and the gradient, which goes where the value came from. */
+void ftso_ops_extreme_eval(const ftso_eval *e, ftso_tensor *out, int sign);
+void ftso_ops_extreme_gradient(ftso_graph *graph, ftso_value self, ftso_value dy,
+                               const bool *wanted, ftso_value *out, int sign);
 /* Inner product of two runs of numbers. */
 double ftso_ops_dot(const double *a, const double *b, int64_t count);
 

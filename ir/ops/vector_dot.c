@@ -11,20 +11,6 @@ static bool shape(const ftso_shape *inputs, size_t input_count, const ftso_attr_
     return true;
 }
 
-static void eval(const ftso_eval *e, ftso_tensor *out)
-{
-    out->data[0] =
-        ftso_ops_dot(e->inputs[0].data, e->inputs[1].data, ftso_shape_count(e->inputs[0].shape));
-}
-
-static void gradient(ftso_graph *graph, ftso_value self, ftso_value dy, const bool *wanted,
-                     ftso_value *out)
-{
-    ftso_node node = *ftso_graph_node(graph, self);
-    if (wanted[0]) out[0] = ftso_graph_binary(graph, "scale", node.inputs[1], dy);
-    if (wanted[1]) out[1] = ftso_graph_binary(graph, "scale", node.inputs[0], dy);
-}
-
 const ftso_op ftso_op_vector_dot = {
     .name = "vector_dot",
     .doc = "the inner product of a and b, values without a batch",
@@ -35,8 +21,8 @@ const ftso_op ftso_op_vector_dot = {
     .max_inputs = 2,
     .shape = shape,
     .cost = ftso_ops_cost_reduce,
-    .eval = eval,
-    .gradient = gradient,
+    .eval = ftso_ops_dot_eval,
+    .gradient = ftso_ops_dot_gradient,
     .tolerance = 1e-5,
     .kernel_class = "algebra",
 };
