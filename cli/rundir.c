@@ -8,6 +8,7 @@
 #include "cli/rundir.h"
 
 #include <cjson/cJSON.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -18,6 +19,20 @@
 
 enum { MAX_RUNS = 100000 };
 
+/* Temporary files of a process that was killed: NAME.PID.tmp, as ftso_file_write_atomic calls them. */
+static void sweep(ftso_arena *arena, const char *run)
+{
+    DIR *dir = opendir(run);
+    if (!dir) return;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        const char *pid = strchr(entry->d_name, '.');
+        while (pid && strspn(pid + 1, "0123456789") == 0) pid = strchr(pid + 1, '.');
+        if (pid && strcmp(pid + 1 + strspn(pid + 1, "0123456789"), ".tmp") == 0)
+            (void)unlink(ftso_format(arena, "%s/%s", run, entry->d_name));
+    }
+    closedir(dir);
+}
+
 /* The log serves as the lock: it is there from the first moment on, and it is what two writers would spoil. */
 ftso_status ftso_rundir_lock(ftso_arena *arena, const char *run, int *out_lock)
 {
@@ -25,7 +40,10 @@ ftso_status ftso_rundir_lock(ftso_arena *arena, const char *run, int *out_lock)
     *out_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*out_lock < 0)
         return ftso_error(FTSO_ERROR_DATA, "cannot write '%s': %s", path, strerror(errno));
-    if (flock(*out_lock, LOCK_EX | LOCK_NB) == 0) return FTSO_STATUS_OK;
+    if (flock(*out_lock, LOCK_EX | LOCK_NB) == 0) {
+        sweep(arena, run);
+        return FTSO_STATUS_OK;
+    }
     int reason = errno;
     ftso_rundir_unlock(*out_lock);
     *out_lock = -1;

@@ -18,7 +18,7 @@
 ftso_status FTSO_MUST_USE ftso_rundir_create(ftso_arena *arena, const char *wanted,
                                              const char *name, const char **out_path,
                                              int *out_lock);
-/* The lock of a run that is there. Code 2 where another process has it. */
+/* The lock of a run that is there; temporary files that a killed process left go. Code 2 where another process has it. */
 ftso_status FTSO_MUST_USE ftso_rundir_lock(ftso_arena *arena, const char *run, int *out_lock);
 void ftso_rundir_unlock(int lock);
 

@@ -25,8 +25,9 @@ typedef struct desk {
     float *image, *label, *logits, *mask; /* one batch */
     float *numbers;                       /* all states, one after another */
     double start_s, begun_s,
-        saved_s;        /* of this call; of the epoch as it is counted; of the last save */
-    int64_t first_step; /* that this call began with */
+        saved_s;          /* of this call; of the epoch as it is counted; of the last save */
+    int64_t first_step;   /* that this call began with */
+    bool best_is_written; /* best.safetensors is that of place.best */
 } desk;
 
 static void note(const ftso_training *t, const char *text)
@@ -94,8 +95,8 @@ static ftso_status begin(desk *d)
     return write_states(d);
 }
 
-/* The states of a checkpoint. */
-static ftso_status take_up(desk *d, const ftso_checkpoint_file *from)
+/* The states of a checkpoint, onto the desk. */
+static ftso_status read_tensors(desk *d, const ftso_checkpoint_file *from)
 {
     state_row rows[MAX_STATES];
     size_t count = list_states(d, rows);
@@ -107,7 +108,7 @@ static ftso_status take_up(desk *d, const ftso_checkpoint_file *from)
                               (long long)from->place.step, rows[i].name, (long long)rows[i].count);
         ftso_safetensor_floats(tensor, rows[i].numbers);
     }
-    return write_states(d);
+    return FTSO_STATUS_OK;
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -317,15 +318,34 @@ static ftso_status save(desk *d)
     return write_checkpoint(d);
 }
 
-/* A save on the way: what goes wrong is said, and the run goes on; the next save may find room again. */
-static void save_on_the_way(desk *d)
+/* What goes wrong on the way is said, and the run goes on: the next save may find room again. */
+static void note_failure(const desk *d, const char *what, ftso_status status)
 {
-    ftso_status status = save(d);
-    if (status.code == FTSO_OK) return;
     char text[600];
-    snprintf(text, sizeof(text), "step %lld could not be saved, the run goes on: %s",
+    if (status.code == FTSO_OK) return;
+    snprintf(text, sizeof(text), "%s of step %lld could not be saved, the run goes on: %s", what,
              (long long)d->place.step, status.message);
     note(d->t, text);
+}
+
+/* The states as they are become best.safetensors. */
+static ftso_status write_best(desk *d)
+{
+    FTSO_TRY(read_states(d));
+    FTSO_TRY(write_weights(d, "best.safetensors"));
+    d->best_is_written = true;
+    return FTSO_STATUS_OK;
+}
+
+/* At the end, where a kill or a full disk came between: from the best epoch's checkpoint, which is kept. */
+static ftso_status restore_best(desk *d)
+{
+    ftso_checkpoint_file file;
+    FTSO_TRY(ftso_checkpoint_load_step(d->checkpoints, d->place.best.step, &file));
+    ftso_status status = read_tensors(d, &file);
+    if (status.code == FTSO_OK) status = write_weights(d, "best.safetensors");
+    ftso_checkpoint_deinit(&file);
+    return status;
 }
 
 /* ---------------------------------------------------------------- an epoch's end */
@@ -377,10 +397,10 @@ static ftso_status end_epoch(desk *d)
     place->top1 = place->images = 0;
     FTSO_TRY(log_epoch(d, &e));
     if (t->on_epoch) t->on_epoch(t->user, &e);
-    if (place->measured < recipe->epochs) save_on_the_way(d);
+    if (place->measured < recipe->epochs) note_failure(d, "the checkpoint", save(d));
     if (t->folder && e.best) {
-        FTSO_TRY(read_states(d));
-        FTSO_TRY(write_weights(d, "best.safetensors"));
+        d->best_is_written = false;
+        note_failure(d, "best.safetensors", write_best(d));
     }
     return FTSO_STATUS_OK;
 }
@@ -414,7 +434,7 @@ static ftso_status go(desk *d)
         if (place->step < (place->measured + 1) * d->per_epoch) {
             FTSO_TRY(train_step(d));
             show_step(d);
-            if (is_time_to_save(d)) save_on_the_way(d);
+            if (is_time_to_save(d)) note_failure(d, "the checkpoint", save(d));
             continue;
         }
         ftso_status status = end_epoch(d);
@@ -422,7 +442,10 @@ static ftso_status go(desk *d)
         FTSO_TRY(status);
     }
     FTSO_TRY(save(d));
-    if (t->folder) FTSO_TRY(write_weights(d, "weights.safetensors"));
+    if (t->folder) {
+        FTSO_TRY(write_weights(d, "weights.safetensors"));
+        if (!d->best_is_written) note_failure(d, "best.safetensors", restore_best(d));
+    }
     return log_end(d, "end");
 }
 
@@ -470,11 +493,8 @@ ftso_status ftso_train_run(const ftso_training *training, const ftso_checkpoint_
     if (status.code == FTSO_OK && from && from->found) {
         d.place = from->place;
         d.place.origin = training->origin;
-        status = take_up(&d, from);
-        /* Killed behind the checkpoint of the best epoch: its weights may not have been written. */
-        if (status.code == FTSO_OK && training->folder && d.place.best.epoch &&
-            d.place.best.step == d.place.step)
-            status = write_weights(&d, "best.safetensors");
+        status = read_tensors(&d, from);
+        if (status.code == FTSO_OK) status = write_states(&d);
     } else if (status.code == FTSO_OK) {
         status = begin(&d);
     }
