@@ -23,7 +23,10 @@ typedef struct desk {
     int32_t *order; /* images in the order of epoch `order_epoch` */
     int64_t order_epoch;
     float *image, *label, *logits, *mask; /* one batch */
-    float *numbers;                       /* all states, one after another */
+    ftso_maker *maker; /* makes the next step's batch meanwhile; NULL where images lie in memory */
+    int64_t ahead;     /* the step whose batch is in the making, or -1 */
+    float *next_label; /* its labels: those of the step at hand are still wanted */
+    float *numbers;    /* all states, one after another */
     double start_s, begun_s,
         saved_s;          /* of this call; of the epoch as it is counted; of the last save */
     int64_t first_step;   /* that this call began with */
@@ -123,23 +126,54 @@ static double drop_path_at(const ftso_recipe *recipe, int64_t epoch)
     return recipe->drop_path * (double)epoch / (double)recipe->epochs;
 }
 
-/* The images of the step at hand, as the seed orders and changes them, and how many they are. */
-static ftso_status make_batch(desk *d, int64_t *out_count)
+/* The images of a step, as the seed orders and changes them. */
+static ftso_batch_wish wish_for(desk *d, int64_t step)
 {
     const ftso_training *t = d->t;
     const ftso_recipe *recipe = t->recipe;
-    int64_t step = d->place.step, epoch = epoch_at(d, step), images = t->images->count;
+    int64_t epoch = epoch_at(d, step), images = t->images->count;
     if (d->order_epoch != epoch) {
         ftso_random_permutation(recipe->seed, FTSO_STREAM_SHUFFLE_TRAIN, (uint64_t)epoch, images,
                                 images, d->order);
         d->order_epoch = epoch;
     }
     int64_t first = step % d->per_epoch * recipe->batch, left = images - first;
-    int64_t count = left < recipe->batch ? left : recipe->batch;
-    *out_count = count;
-    return ftso_batch_make(t->images, d->order + first, count, t->transform, recipe->side,
-                           recipe->seed, FTSO_STREAM_AUGMENT_TRAIN, (uint64_t)step,
-                           t->device->pool(t->device->self), d->image, d->label);
+    return (ftso_batch_wish){.images = t->images,
+                             .indices = d->order + first,
+                             .count = left < recipe->batch ? left : recipe->batch,
+                             .transform = t->transform,
+                             .side = recipe->side,
+                             .seed = recipe->seed,
+                             .step = (uint64_t)step,
+                             .stream = FTSO_STREAM_AUGMENT_TRAIN,
+                             .out = d->image,
+                             .out_labels = d->next_label};
+}
+
+/* The batch of the step at hand, and how many images it has. */
+static ftso_status make_batch(desk *d, int64_t *out_count)
+{
+    const ftso_batch_wish w = wish_for(d, d->place.step);
+    float *kept = d->label;
+    d->label = d->next_label;
+    d->next_label = kept;
+    *out_count = w.count;
+    if (d->ahead == d->place.step) {
+        d->ahead = -1;
+        return ftso_maker_finish(d->maker);
+    }
+    return ftso_batch_make(w.images, w.indices, w.count, w.transform, w.side, w.seed, w.stream,
+                           w.step, d->t->device->pool(d->t->device->self), w.out, w.out_labels);
+}
+
+/* The device has its copy of the batch: while it computes, the next one is begun in the same place. */
+static void begin_next_batch(desk *d)
+{
+    int64_t next = d->place.step + 1;
+    if (!d->maker || next >= d->t->recipe->epochs * d->per_epoch) return;
+    const ftso_batch_wish wish = wish_for(d, next);
+    ftso_maker_start(d->maker, &wish);
+    d->ahead = next;
 }
 
 /* mask / keep, [count][drop_count]: number i of the step from word i % 4 at (seed, drop path, step, i / 4). */
@@ -173,6 +207,7 @@ static ftso_status train_step(desk *d)
     FTSO_TRY(make_batch(d, &count));
     FTSO_TRY(device->bind(device->self, t->step, "image", d->image, count));
     FTSO_TRY(device->bind(device->self, t->step, "label", d->label, count));
+    begin_next_batch(d);
     if (recipe->drop_count) {
         draw_mask(d, count);
         FTSO_TRY(device->bind(device->self, t->step, "drop_path", d->mask, count));
@@ -470,12 +505,15 @@ static ftso_status prepare(desk *d, const ftso_training *t)
     d->image =
         FTSO_ARRAY(arena, float, batch *(size_t)(recipe->channels * recipe->side * recipe->side));
     d->label = FTSO_ARRAY(arena, float, batch);
+    d->next_label = FTSO_ARRAY(arena, float, batch);
     d->logits = FTSO_ARRAY(arena, float, batch *(size_t)recipe->classes);
     d->mask = FTSO_ARRAY(arena, float, batch *(size_t)recipe->drop_count);
     d->numbers = FTSO_ARRAY(
         arena, float, (size_t)d->weight_total *(1 + t->moment_count) + (size_t)d->running_total);
     if (t->folder) snprintf(d->checkpoints, sizeof(d->checkpoints), "%s/checkpoints", t->folder);
-    return FTSO_STATUS_OK;
+    d->ahead = -1;
+    return t->images->pixels ? FTSO_STATUS_OK
+                             : ftso_maker_new(t->device->pool(t->device->self), &d->maker);
 }
 
 ftso_status ftso_train_run(const ftso_training *training, const ftso_checkpoint_file *from,
@@ -505,6 +543,7 @@ ftso_status ftso_train_run(const ftso_training *training, const ftso_checkpoint_
     if (status.code == FTSO_OK) status = go(&d);
     ftso_progress_finish(&d.progress);
     *out = (ftso_trained){d.place.step, d.place.measured, d.place.best, ftso_clock_s() - d.start_s};
+    ftso_maker_free(d.maker);
     ftso_arena_deinit(&d.arena);
     return status;
 }

@@ -734,7 +734,7 @@ limits() {
 
 # Searches on a folder of pictures and on NumPy arrays; what is wrong with them is told with its name.
 pictures() {
-  make_toy
+  make_recipe
   local class number
   for class in ant bee cow; do
     mkdir -p set/train/$class set/val/$class
@@ -745,20 +745,28 @@ pictures() {
       cp "$root/tests/pictures/grey_alpha.png" set/val/$class/d$number.png
     done
   done
-  sed -e 's/kind = idx/kind = imagefolder/; s|path = .*|path = "set";|; /^dataset/,$s/classes = 10/classes = ["bee", "ant", "cow"]/' \
+  sed -e 's/kind = idx/kind = imagefolder/; s|  path = .*|  path = "set";|; /^dataset/,$s/classes = 10/classes = ["bee", "ant", "cow"]/' \
       -e 's/\[1, 12, 12\]/[3, 12, 12]/; /images = \[/d; s/mean = .*/mean = [0.4, 0.5, 0.6];/; s/std = .*/std = [0.2, 0.2, 0.3];/' \
       -e 's/train = crop.*/train = resized_crop(12) -> flip -> color_jitter(0.4, 0.4, 0.4, 0.2) -> normalize;/' \
-      -e 's/test = .*/test = resize(14) -> center_crop(12) -> normalize;/; s/batch = 32/batch = 16/' $toy >spaces/set.ftso
+      -e 's/test = .*/test = resize(14) -> center_crop(12) -> normalize;/; s/batch = 32/batch = 16/; s/batch = 96/batch = 8/' $toy >spaces/set.ftso
   code 0 "$ftso" check spaces/set.ftso
   code 0 "$ftso" search spaces/set.ftso -q -o one --threads=1
   code 0 "$ftso" search spaces/set.ftso -q -o two --threads=2
   same one/genotype.json two/genotype.json
+  code 0 "$ftso" train spaces/set.ftso -q -o first --threads=1
+  code 0 "$ftso" train spaces/set.ftso -q -o second --threads=2
+  same_runs first second
+  code 0 "$ftso" eval first --json --predictions=said
+  says out '"top1":'
+  ok; [ "$(wc -l <said)" = 12 ] || fail "the test part has 12 pictures"
   code 1 "$ftso" search spaces/set.ftso -q --set 'dataset.fashion_mnist.classes=["bee", "ant"]'
   says err "data set 'fashion_mnist': labels go up to 2, the recipe says 2 classes"
   code 1 "$ftso" search spaces/set.ftso -q --set 'dataset.fashion_mnist.test=resize(12)'
   says err 'pictures of any size need a crop that makes them 12 x 12: resize(12) -> center_crop(12)'
   printf 'version https://git-lfs.github.com/spec/v1\n' >set/train/bee/b2.png
   code 5 "$ftso" search spaces/set.ftso -q -o three
+  says err "'set/train/bee/b2.png': this is a Git LFS pointer, neither JPEG nor PNG"
+  code 5 "$ftso" train spaces/set.ftso -q -o third
   says err "'set/train/bee/b2.png': this is a Git LFS pointer, neither JPEG nor PNG"
   rm set/train/cow/*
   code 5 "$ftso" search spaces/set.ftso -q
@@ -767,7 +775,7 @@ pictures() {
   mkdir arrays
   npy arrays/train_images.npy '(1024, 12, 12)' images/train-images-idx3-ubyte 16
   npy arrays/train_labels.npy '(1024,)' images/train-labels-idx1-ubyte 8
-  sed 's/kind = idx/kind = npy/; s|path = .*|path = "arrays";|' $toy >spaces/arrays.ftso
+  sed 's/kind = idx/kind = npy/; s|  path = .*|  path = "arrays";|' $toy >spaces/arrays.ftso
   code 0 "$ftso" search spaces/arrays.ftso -q -o four
   code 0 "$ftso" search $toy -q -o five
   same four/genotype.json five/genotype.json
