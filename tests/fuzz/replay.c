@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { MAX_BYTES = 1 << 16 };
+enum { MAX_BYTES = 1 << 18 };
 
 static int replay(const char *path)
 {
