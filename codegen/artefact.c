@@ -64,11 +64,15 @@ static const field launch_fields[] = {
     {PLAIN, AT(ftso_launch, kernels.finish_items)},
     {PLAIN, AT(ftso_launch, kernels.shared_bytes)},
     {PLAIN, AT(ftso_launch, kernels.scratch_bytes)},
+    {PLAIN, AT(ftso_launch, kernels.parts)},
     {RECORDS, AT(ftso_launch, buffers), &buffer_record, COUNT(ftso_launch, buffer_count)},
     {PLAIN, AT(ftso_launch, buffer_count)},
     {TEXT, AT(ftso_launch, label)},
     {PLAIN, AT(ftso_launch, flops)},
     {PLAIN, AT(ftso_launch, bytes)},
+    {PLAIN, AT(ftso_launch, once)},
+    {PLAIN, AT(ftso_launch, prepared_once)},
+    {PLAIN, AT(ftso_launch, kept_offset_bytes)},
 };
 static const record launch_record = RECORD(ftso_launch, launch_fields);
 
@@ -109,6 +113,7 @@ static const field program_fields[] = {
     {RECORDS, AT(ftso_program, fills), &fill_record, COUNT(ftso_program, fill_count)},
     {PLAIN, AT(ftso_program, fill_count)},
     {PLAIN, AT(ftso_program, arena_bytes)},
+    {PLAIN, AT(ftso_program, kept_bytes)},
     {PLAIN, AT(ftso_program, planned_batch)},
     {PLAIN, AT(ftso_program, channel_round)},
 };

@@ -57,6 +57,7 @@ struct ftso_emitter; /* codegen/emit_llvm.h */
 typedef struct ftso_launch_shape {
     int64_t images_per_item, fixed_items, finish_items;
     int64_t shared_bytes, scratch_bytes;
+    int64_t parts; /* of an image, where one image is several items; else 0 or 1 */
     bool has_prepare, has_finish;
 } ftso_launch_shape;
 

@@ -147,6 +147,7 @@ static ftso_status link_unit(ftso_compiler *compiler, ftso_code_unit *unit)
                                       .fixed_items = shape->fixed_items,
                                       .finish_items = shape->finish_items,
                                       .shared_bytes = shape->shared_bytes,
+                                      .parts = shape->parts,
                                       .scratch_bytes = shape->scratch_bytes};
     if (shape->has_prepare) FTSO_TRY(find(compiler, unit, "prepare", &unit->kernels.prepare));
     if (shape->has_finish) FTSO_TRY(find(compiler, unit, "finish", &unit->kernels.finish));
@@ -231,6 +232,7 @@ typedef struct assembly {
     const ftso_graph *graph;
     const ftso_plan *plan;
     ftso_program *program;
+    ftso_frozen frozen;
     ftso_value *states; /* values of program->states */
 } assembly;
 
@@ -332,11 +334,27 @@ static void add_fills(assembly *a)
     }
 }
 
+/* What prepare may read: everything in memory that has no batch. In a program that updates states nothing is frozen. */
+static bool is_prepared_once(const assembly *a, const ftso_region *region)
+{
+    for (size_t i = 0; i < region->read_count; i++)
+        if (!ftso_graph_shape(a->graph, region->reads[i]).batched &&
+            !a->frozen.values[region->reads[i]])
+            return false;
+    return true;
+}
+
 static void add_launch(assembly *a, size_t index, const ftso_code_unit *unit)
 {
     const ftso_region *region = &a->schedule->regions[index];
     ftso_launch *launch = &a->program->launches[index];
     launch->kernels = unit->kernels;
+    launch->once = a->frozen.regions[index];
+    launch->prepared_once = unit->kernels.prepare && !launch->once && is_prepared_once(a, region);
+    if (launch->prepared_once) {
+        launch->kept_offset_bytes = a->program->kept_bytes;
+        a->program->kept_bytes += (unit->kernels.shared_bytes + 63) / 64 * 64;
+    }
     launch->buffer_count = region->read_count + region->write_count;
     launch->buffers = FTSO_ARRAY(a->arena, ftso_buffer, launch->buffer_count);
     for (size_t i = 0; i < launch->buffer_count; i++) {
@@ -388,7 +406,8 @@ ftso_status ftso_compile(ftso_compiler *compiler, ftso_arena *arena, const ftso_
                   .schedule = schedule,
                   .graph = schedule->graph,
                   .plan = plan,
-                  .program = program};
+                  .program = program,
+                  .frozen = ftso_schedule_frozen(arena, schedule)};
     program->arena_bytes = plan->total_bytes;
     program->planned_batch = planned_batch(schedule->graph);
     program->channel_round = compiler->options.target.vector_floats;

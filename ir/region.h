@@ -87,6 +87,8 @@ uint32_t ftso_node_needs(const ftso_node *node);
  *   weights differ, and so may their numbers of output channels. Or `conv_dx` of any operands and windows whose results
  *   have one shape and one user, the same `add` of this region: an emitter may add them up as it goes. Cores come first to
  *   last in `cores`; of those that add up, the ones without a stride first.
+ * - A lead: one `dwconv` on the cores' map that is their operand, under a 1x1 window without stride or padding. Its result may
+ *   be written, or part of the epilogue, like a core's; it is in `nodes` and not in `cores`.
  * - A region that makes images makes all of them on one map [H, W]. Reductions run over that map: `channel_sum` and
  *   `channel_dot` are written as vectors [C], `dot` as a scalar; other results without a batch (a weight gradient, the
  *   loss) are written in canonical order. All of these have exactly their elements: nothing may be stored past the end.
@@ -102,6 +104,8 @@ typedef struct ftso_region {
     const char *kernel_class;
     ftso_value *cores;
     size_t core_count; /* 0: pointwise or algebra */
+    ftso_value *leads; /* cores of another class that make the operand; one at the most */
+    size_t lead_count;
     ftso_value *nodes; /* all computed here, cores included, topological */
     size_t node_count;
     ftso_value *
@@ -126,6 +130,7 @@ typedef struct ftso_fusion {
     bool
         epilogue; /* pointwise nodes and reductions join the region that makes their last operand */
     bool horizontal; /* cores that read the same operand over the same window share a region */
+    bool chained;    /* a depthwise convolution joins the 1x1 convolutions that read it */
     int max_sources; /* a recomputed value that reads more stored images than this is stored instead; default 6 */
 } ftso_fusion;
 ftso_fusion ftso_fusion_default(void);
@@ -146,6 +151,16 @@ ftso_status FTSO_MUST_USE ftso_schedule_verify(const ftso_schedule *schedule);
  * Operand numbers follow `reads` then nodes.
  */
 void ftso_region_key(const ftso_schedule *schedule, const ftso_region *region, ftso_text *out);
+
+/*
+ * What depends on states alone, in a program that updates none (inference): per region, whether all of it does (then it
+ * need not run again until a state changes, and the plan keeps what it writes); per value, whether it holds such numbers.
+ * Where states are updated nothing does. `arena` owns both.
+ */
+typedef struct ftso_frozen {
+    bool *regions, *values;
+} ftso_frozen;
+ftso_frozen ftso_schedule_frozen(ftso_arena *arena, const ftso_schedule *schedule);
 
 /* ---------------------------------------------------------------- buffer plan */
 

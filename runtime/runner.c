@@ -15,6 +15,8 @@ enum { LINE_BYTES = 64 };
 typedef struct bound_launch {
     const ftso_kernel_set *kernels;
     float **buffers;
+    float *shared;
+    bool once, kept; /* the whole launch, or its prepare, only after a change of the states */
 } bound_launch;
 
 struct ftso_runner {
@@ -26,9 +28,12 @@ struct ftso_runner {
     float **addresses; /* all launches' buffers, one after another */
     ftso_work own_work, *work;
     uint64_t bound_moves; /* work->moves that addresses were computed at */
-    char *arena, *shared, *scratch;
+    char *arena, *kept, *shared, *scratch;
     int64_t shared_bytes, scratch_bytes; /* scratch: of one thread */
-    int64_t total_bytes;                 /* arena, shared and all scratch */
+    int64_t total_bytes;                 /* arena, kept, shared and all scratch */
+    bool updates_states;
+    uint64_t *changes;     /* of the states */
+    uint64_t kept_changes; /* *changes at which what is kept was computed; 0: it is not there */
 };
 
 static int64_t line_up(int64_t bytes)
@@ -36,13 +41,14 @@ static int64_t line_up(int64_t bytes)
     return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
 }
 
-/* Sizes of the block's three parts. Shared memory lives as long as one launch, so the largest serves all. */
+/* Sizes of the block's parts. Shared memory lives as long as one launch, so the largest serves all that keep none. */
 static void measure(const ftso_program *program, int64_t *out_shared, int64_t *out_scratch)
 {
     *out_shared = *out_scratch = 0;
     for (size_t i = 0; i < program->launch_count; i++) {
         const ftso_kernel_set *k = &program->launches[i].kernels;
-        if (k->shared_bytes > *out_shared) *out_shared = k->shared_bytes;
+        if (!program->launches[i].prepared_once && k->shared_bytes > *out_shared)
+            *out_shared = k->shared_bytes;
         if (k->scratch_bytes > *out_scratch) *out_scratch = k->scratch_bytes;
     }
     *out_shared = line_up(*out_shared);
@@ -54,7 +60,8 @@ int64_t ftso_program_bytes(const ftso_program *program, int threads)
 {
     int64_t shared, scratch;
     measure(program, &shared, &scratch);
-    int64_t total = line_up(program->arena_bytes) + shared + scratch * threads;
+    int64_t total =
+        line_up(program->arena_bytes) + line_up(program->kept_bytes) + shared + scratch * threads;
     for (size_t i = 0; i < program->state_count; i++) total += program->states[i].size_bytes;
     return total;
 }
@@ -73,6 +80,7 @@ static ftso_status bind_states(ftso_runner *runner, ftso_states *states)
         FTSO_TRY(ftso_states_new(&runner->own_states));
         states = runner->own_states;
     }
+    runner->changes = ftso_states_changes(states);
     for (size_t i = 0; i < program->state_count; i++)
         FTSO_TRY(ftso_states_get(states, program->states[i].name, program->states[i].size_bytes,
                                  &runner->states[i]));
@@ -95,7 +103,10 @@ static void bind_launches(ftso_runner *runner)
     float **next = runner->addresses;
     for (size_t i = 0; i < program->launch_count; i++) {
         const ftso_launch *launch = &program->launches[i];
-        runner->launches[i] = (bound_launch){&launch->kernels, next};
+        bool kept = launch->prepared_once;
+        char *shared = kept ? runner->kept + launch->kept_offset_bytes : runner->shared;
+        runner->launches[i] =
+            (bound_launch){&launch->kernels, next, (float *)shared, launch->once, kept};
         for (size_t b = 0; b < launch->buffer_count; b++)
             *next++ = address(runner, launch->buffers[b]);
     }
@@ -107,20 +118,34 @@ static void enter(ftso_runner *runner)
     ftso_work *work = runner->work;
     if (runner->bound_moves != work->moves) {
         runner->arena = work->start;
-        runner->shared = runner->arena + line_up(runner->program->arena_bytes);
+        runner->kept = runner->arena + line_up(runner->program->arena_bytes);
+        runner->shared = runner->kept + line_up(runner->program->kept_bytes);
         runner->scratch = runner->shared + runner->shared_bytes;
         runner->bound_moves = work->moves;
         bind_launches(runner);
     }
-    if (work->user != runner) fill_constants(runner);
+    if (work->user != runner) {
+        fill_constants(runner);
+        runner->kept_changes = 0;
+    }
     work->user = runner;
+}
+
+/* Whether a run leaves new content in a state: where an output lies, or by a copy. */
+static bool updates_states(const ftso_program *program)
+{
+    for (size_t i = 0; i < program->slot_count; i++)
+        if (program->slots[i].is_output && program->slots[i].place.state != FTSO_IN_ARENA)
+            return true;
+    return program->copy_count > 0;
 }
 
 static ftso_status take_memory(ftso_runner *runner, ftso_states *states)
 {
     const ftso_program *program = runner->program;
     measure(program, &runner->shared_bytes, &runner->scratch_bytes);
-    runner->total_bytes = line_up(program->arena_bytes) + runner->shared_bytes +
+    runner->total_bytes = line_up(program->arena_bytes) + line_up(program->kept_bytes) +
+                          runner->shared_bytes +
                           runner->scratch_bytes * ftso_pool_threads(runner->pool);
     runner->work = states ? ftso_states_work(states) : NULL;
     if (!runner->work) runner->work = &runner->own_work;
@@ -136,6 +161,7 @@ ftso_status ftso_runner_new(const ftso_program *program, ftso_pool *pool, ftso_s
     memset(runner, 0, sizeof(*runner));
     runner->program = program;
     runner->pool = pool;
+    runner->updates_states = updates_states(program);
     size_t buffers = 0;
     for (size_t i = 0; i < program->launch_count; i++) buffers += program->launches[i].buffer_count;
     runner->states = ftso_mem_alloc(sizeof(float *) * program->state_count);
@@ -238,6 +264,7 @@ void ftso_runner_write(ftso_runner *runner, const char *name, const float *data,
     const ftso_slot *slot = slot_of(runner, name, batch);
     FTSO_ASSERT(slot->is_input || slot->is_state);
     enter(runner);
+    *runner->changes += slot->is_state;
     if (is_images(slot)) {
         conversion c = conversion_of(runner, slot);
         c.from = data;
@@ -281,15 +308,17 @@ static void run_item(void *user, int64_t item, int thread)
     p->kernel(&args);
 }
 
-static void run_launch(ftso_runner *runner, const bound_launch *launch, int64_t batch)
+/* `fresh`: what depends on states alone is there already. */
+static void run_launch(ftso_runner *runner, const bound_launch *launch, int64_t batch, bool fresh)
 {
+    if (fresh && launch->once) return;
     const ftso_kernel_set *k = launch->kernels;
     phase p = {.buffers = launch->buffers,
                .scratch = runner->scratch,
-               .shared = (float *)runner->shared,
+               .shared = launch->shared,
                .scratch_bytes = runner->scratch_bytes,
                .batch = batch};
-    if (k->prepare) {
+    if (k->prepare && !(fresh && launch->kept)) {
         p.kernel = k->prepare;
         run_item(&p, 0, 0);
     }
@@ -297,6 +326,7 @@ static void run_launch(ftso_runner *runner, const bound_launch *launch, int64_t 
         p.kernel = k->body;
         int64_t per_item = k->images_per_item;
         int64_t items = per_item > 0 ? (batch + per_item - 1) / per_item : k->fixed_items;
+        if (k->parts > 1) items *= k->parts;
         ftso_pool_run(runner->pool, items, run_item, &p);
     }
     if (k->finish) {
@@ -310,15 +340,18 @@ void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds)
     const ftso_program *program = runner->program;
     FTSO_ASSERT(batch >= 1 && batch <= program->planned_batch);
     enter(runner);
+    bool fresh = runner->kept_changes == *runner->changes;
     double before = seconds ? ftso_clock_s() : 0;
     for (size_t i = 0; i < program->launch_count; i++) {
-        run_launch(runner, &runner->launches[i], batch);
+        run_launch(runner, &runner->launches[i], batch, fresh);
         if (seconds) {
             double now = ftso_clock_s();
             seconds[i] += now - before;
             before = now;
         }
     }
+    *runner->changes += runner->updates_states;
+    runner->kept_changes = *runner->changes;
     for (size_t i = 0; i < program->copy_count; i++) {
         const ftso_copy *copy = &program->copies[i];
         memmove(address(runner, copy->to), address(runner, copy->from), (size_t)copy->size_bytes);
@@ -329,5 +362,6 @@ void ftso_runner_poison(ftso_runner *runner)
 {
     enter(runner);
     memset(runner->arena, 0xff, (size_t)runner->total_bytes); /* all bits set: a NaN */
+    runner->kept_changes = 0;
     fill_constants(runner);
 }

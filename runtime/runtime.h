@@ -53,6 +53,8 @@ typedef struct ftso_kernel_set {
     int64_t fixed_items;
     int64_t finish_items;
     int64_t shared_bytes, scratch_bytes;
+    int64_t
+        parts; /* of one image, each an item (0 counts as 1): item i is part i % parts of the images of item i / parts */
 } ftso_kernel_set;
 
 /*
@@ -81,6 +83,9 @@ typedef struct ftso_launch {
     double
         bytes; /* memory that it goes through then: buffers as they are laid out, partial sums written and read */
     double least_bytes; /* and what it cannot do without: every number read and written, once */
+    bool once; /* depends on states alone: run only after a state changed, results are kept */
+    bool prepared_once;        /* so does its prepare; its shared memory is its own then: */
+    int64_t kept_offset_bytes; /* into the program's kept memory */
 } ftso_launch;
 
 /* After the last launch `size_bytes` go from `from` to `to`: new contents of states that could not be written in place. */
@@ -125,6 +130,7 @@ typedef struct ftso_program {
     ftso_fill *fills;
     size_t fill_count;
     int64_t arena_bytes;
+    int64_t kept_bytes; /* shared memory of launches whose content stays from run to run */
     int64_t planned_batch;
     int channel_round;
 } ftso_program;
@@ -164,7 +170,8 @@ const ftso_slot *ftso_runner_slot(const ftso_runner *runner, const char *name);
 /* An unknown name is a bug of the caller. Numbers are float32 in canonical order (N,C,H,W), `batch` images where batched. */
 void ftso_runner_write(ftso_runner *runner, const char *name, const float *data, int64_t batch);
 void ftso_runner_read(ftso_runner *runner, const char *name, float *data, int64_t batch);
-/* Runs the launches in order with n = batch images. With `seconds`, adds each launch's time to seconds[launch]. */
+/* Runs the launches in order with n = batch images; what depends on states alone only where a state was written since, by
+ * ftso_runner_write or by a run that updates states. With `seconds`, adds each launch's time to seconds[launch]. */
 void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds);
 /* For tests: fills all memory that a right program does not read before writing it with NaN. Call before inputs are written. */
 void ftso_runner_poison(ftso_runner *runner);

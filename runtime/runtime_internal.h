@@ -22,6 +22,8 @@ ftso_status FTSO_MUST_USE ftso_work_reserve(ftso_work *work, int64_t size_bytes,
 void ftso_work_deinit(ftso_work *work);
 /* The block that runners over these states share, or NULL. */
 ftso_work *ftso_states_work(ftso_states *states);
+/* How often one of the states was written: whoever writes one adds to it. Starts at 1. */
+uint64_t *ftso_states_changes(ftso_states *states);
 
 /* A file's content, read from front to back; gzip is undone on the way. */
 typedef struct ftso_data_file {

@@ -18,6 +18,7 @@ struct ftso_states {
     state *items;
     size_t count, capacity;
     bool shares_work;
+    uint64_t changes;
     ftso_work work;
 };
 
@@ -28,6 +29,7 @@ ftso_status ftso_states_new(ftso_states **out_states)
     *out_states = ftso_mem_alloc(sizeof(ftso_states));
     if (!*out_states) return ftso_error(FTSO_ERROR_LIMIT, "no memory for states");
     memset(*out_states, 0, sizeof(ftso_states));
+    (*out_states)->changes = 1;
     return FTSO_STATUS_OK;
 }
 
@@ -46,6 +48,11 @@ void ftso_states_free(ftso_states *states)
 void ftso_states_share_work(ftso_states *states)
 {
     states->shares_work = true;
+}
+
+uint64_t *ftso_states_changes(ftso_states *states)
+{
+    return &states->changes;
 }
 
 ftso_work *ftso_states_work(ftso_states *states)

@@ -119,9 +119,43 @@ static void constants_become_states(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* Inference: scales made of states, weights packed from states; both done once, and again with new states. */
+static void states_alone(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_graph *graph = FTSO_NEW(&arena, ftso_graph);
+    ftso_graph_init(graph, &arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(graph, "x", ftso_shape_image(3, 5, 4, 4));
+    ftso_value w = ftso_graph_state(graph, "weights", ftso_shape_weight(9, 5, 1, 1));
+    ftso_value v = ftso_graph_state(graph, "running", ftso_shape_vector(9));
+    ftso_value positive = ftso_graph_binary(graph, "mul", v, v);
+    ftso_value y = ftso_graph_binary(graph, "conv", x, w);
+    y = ftso_graph_binary(graph, "channel_mul", y, ftso_graph_unary(graph, "rsqrt", positive));
+    ftso_graph_output(graph, "y", ftso_graph_unary(graph, "relu", y), FTSO_NO_VALUE);
+    const ftso_graph *passed = nets_passes(&arena, graph, NULL, 0);
+    ftso_schedule *schedule;
+    test_ok(ftso_schedule_form(&arena, passed, NULL, &schedule));
+    ftso_frozen frozen = ftso_schedule_frozen(&arena, schedule);
+    size_t once = 0;
+    for (size_t r = 0; r < schedule->region_count; r++) once += frozen.regions[r];
+    assert_int_equal(once, 1);
+    assert_int_equal(schedule->region_count, 2);
+    test_random random = {3};
+    check(&arena, passed, &random);
+    /* where the program updates a state, nothing is */
+    ftso_graph_output(graph, "running", positive, v);
+    test_ok(ftso_schedule_form(&arena, nets_passes(&arena, graph, NULL, 0), NULL, &schedule));
+    frozen = ftso_schedule_frozen(&arena, schedule);
+    for (size_t r = 0; r < schedule->region_count; r++) assert_false(frozen.regions[r]);
+    ftso_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs),
-                                       cmocka_unit_test(constants_become_states)};
+                                       cmocka_unit_test(constants_become_states),
+                                       cmocka_unit_test(states_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,7 +129,7 @@ static void test_states_are_shared_by_name(void **state)
  * per item first, then in item order; afterwards w becomes w + sum. c is a constant.
  */
 enum { CHANNELS = 3, PADDED = 8, PIXELS = 4, BATCH = 5, IMAGES_PER_ITEM = 2 };
-enum { IMAGE_FLOATS = PIXELS * PADDED };
+enum { IMAGE_FLOATS = PIXELS * PADDED, DENSE = CHANNELS * PIXELS };
 
 static void scale_prepare(const ftso_kernel_args *args)
 {
@@ -207,11 +207,11 @@ static void make_program(hand_program *p, float constant)
         .fills = {{AT_C, 1, constant}},
     };
     p->launches[0] = (ftso_launch){.kernels = {scale_prepare, scale_body, scale_finish,
-                                               IMAGES_PER_ITEM, 0, 1, 4 * (1 + BATCH), 64},
+                                               IMAGES_PER_ITEM, 0, 1, 4 * (1 + BATCH), 64, 1},
                                    .buffers = p->scale,
                                    .buffer_count = 5,
                                    .label = "scale"};
-    p->launches[1] = (ftso_launch){.kernels = {NULL, update_body, NULL, 0, 1, 0, 0, 0},
+    p->launches[1] = (ftso_launch){.kernels = {NULL, update_body, NULL, 0, 1, 0, 0, 0, 0},
                                    .buffers = p->update,
                                    .buffer_count = 3,
                                    .label = "update"};
@@ -230,7 +230,93 @@ static void make_program(hand_program *p, float constant)
                                 .channel_round = PADDED};
 }
 
-enum { DENSE = CHANNELS * PIXELS };
+static int prepared, made_once; /* calls of the kernels below */
+
+static void counting_prepare(const ftso_kernel_args *args)
+{
+    prepared++;
+    args->shared[0] = args->buffers[1][0] * args->buffers[2][0];
+}
+
+/* c = 3 w */
+static void once_body(const ftso_kernel_args *args)
+{
+    made_once++;
+    args->buffers[1][0] = 3 * args->buffers[0][0];
+}
+
+/* The program without its update, and with c made of w: what depends on states alone. */
+static void make_frozen(hand_program *p)
+{
+    make_program(p, 0);
+    p->update[0] = (ftso_buffer){0, 0};
+    p->update[1] = in_arena(AT_C);
+    p->launches[1] = p->launches[0];
+    p->launches[1].kernels.prepare = counting_prepare;
+    p->launches[1].prepared_once = true;
+    p->launches[0] = (ftso_launch){.kernels = {NULL, once_body, NULL, 0, 1, 0, 0, 0, 0},
+                                   .buffers = p->update,
+                                   .buffer_count = 2,
+                                   .label = "once",
+                                   .once = true};
+    p->program.kept_bytes = 128;
+    p->program.copy_count = p->program.fill_count = 0;
+}
+
+static void expect_frozen(ftso_runner *runner, float w, int runs)
+{
+    float x[DENSE], y[DENSE];
+    for (int i = 0; i < DENSE; i++) x[i] = 1 + (float)i;
+    ftso_runner_write(runner, "x", x, 1);
+    ftso_runner_run(runner, 1, NULL);
+    ftso_runner_read(runner, "y", y, 1);
+    for (int i = 0; i < DENSE; i++) assert_true(y[i] == x[i] * (w * (3 * w)));
+    assert_int_equal(prepared, runs);
+    assert_int_equal(made_once, runs);
+}
+
+/* Work that depends on states alone is done again where a state changed or its results were lost, and only there. */
+static void test_states_alone_once(void **state)
+{
+    (void)state;
+    hand_program frozen, updating;
+    make_frozen(&frozen);
+    make_program(&updating, 2);
+    for (int shared = 0; shared < 2; shared++) {
+        ftso_pool *pool;
+        ftso_states *states;
+        ftso_runner *runner, *other;
+        prepared = made_once = 0;
+        test_ok(ftso_pool_new(2, false, &pool));
+        test_ok(ftso_states_new(&states));
+        if (shared) ftso_states_share_work(states);
+        test_ok(ftso_runner_new(&frozen.program, pool, states, &runner));
+        test_ok(ftso_runner_new(&updating.program, pool, states, &other));
+        float w = 2;
+        ftso_runner_write(runner, "w", &w, 1);
+        expect_frozen(runner, 2, 1);
+        expect_frozen(runner, 2, 1);
+        w = 5;
+        ftso_runner_write(runner, "w", &w, 1);
+        expect_frozen(runner, 5, 2);
+        expect_frozen(runner, 5, 2);
+        w = 0.5f;
+        ftso_runner_write(other, "w", &w, 1);
+        expect_frozen(runner, 0.5f, 3);
+        float x[DENSE] = {0.25f};
+        ftso_runner_write(other, "x", x, 1);
+        ftso_runner_run(other, 1, NULL); /* w becomes w + x w c */
+        expect_frozen(runner, 0.75f, 4);
+        ftso_runner_read(other, "sum", x, 1); /* changes no state, but may use the block */
+        expect_frozen(runner, 0.75f, 4 + shared);
+        ftso_runner_poison(runner);
+        expect_frozen(runner, 0.75f, 5 + shared);
+        ftso_runner_free(other);
+        ftso_runner_free(runner);
+        ftso_states_free(states);
+        ftso_pool_free(pool);
+    }
+}
 
 /* Runs n images and compares y, sum and the new w with plain arithmetic; returns the sum for comparing bytes. */
 static float check_run(ftso_runner *runner, int64_t n, float w, float constant)
@@ -597,6 +683,7 @@ int main(void)
         cmocka_unit_test(test_idle_pool_sleeps),
         cmocka_unit_test(test_pool_refuses_silly_sizes),
         cmocka_unit_test(test_states_are_shared_by_name),
+        cmocka_unit_test(test_states_alone_once),
         cmocka_unit_test(test_runner_runs_any_batch),
         cmocka_unit_test(test_runners_share_states),
         cmocka_unit_test(test_memory_shortage_is_a_status),

@@ -63,6 +63,12 @@ static void find_lifetimes(planner *p)
         for (size_t i = 0; i < region->write_count; i++) touch(p, region->writes[i], r);
     }
     for (size_t i = 0; i < p->graph->output_count; i++) touch(p, p->graph->outputs[i].value, end);
+    const ftso_frozen frozen = ftso_schedule_frozen(&p->arena, p->schedule);
+    for (size_t r = 0; r < end; r++)
+        for (size_t i = 0; frozen.regions[r] && i < p->schedule->regions[r].write_count; i++) {
+            touch(p, p->schedule->regions[r].writes[i], 0);
+            touch(p, p->schedule->regions[r].writes[i], end);
+        }
     /* constants in memory are filled in once, before the first run: nothing may lie there at any other time */
     for (size_t v = 0; v < p->graph->node_count; v++) {
         if (!p->live[v] || ftso_value_role(p->graph, (ftso_value)v) != FTSO_ROLE_LITERAL) continue;
@@ -286,9 +292,9 @@ static ftso_value touched(const ftso_schedule *schedule, size_t r, size_t i)
     return i < region->write_count ? region->writes[i] : FTSO_NO_VALUE;
 }
 
-static ftso_status find_tenures(const ftso_schedule *schedule, const ftso_plan *plan,
-                                const ftso_location *at, ftso_size_rule size, const void *user,
-                                tenure *tenures)
+static ftso_status find_tenures(ftso_arena *arena, const ftso_schedule *schedule,
+                                const ftso_plan *plan, const ftso_location *at, ftso_size_rule size,
+                                const void *user, tenure *tenures)
 {
     const ftso_graph *graph = schedule->graph;
     for (size_t v = 0; v < graph->node_count; v++) {
@@ -322,6 +328,12 @@ static ftso_status find_tenures(const ftso_schedule *schedule, const ftso_plan *
                 return overlap(value, value, "have no place inside the allocation");
         }
     }
+    const ftso_frozen frozen = ftso_schedule_frozen(arena, schedule);
+    for (size_t v = 0; v < graph->node_count; v++) {
+        if (!tenures[v].seen || !frozen.values[v]) continue;
+        tenures[v].first = 0;
+        tenures[v].last = schedule->region_count;
+    }
     return FTSO_STATUS_OK;
 }
 
@@ -351,7 +363,7 @@ ftso_status ftso_plan_verify(const ftso_schedule *schedule, const ftso_plan *pla
     ftso_arena_init(&arena);
     ftso_location *at = ftso_locations(&arena, schedule->graph);
     tenure *tenures = FTSO_ARRAY(&arena, tenure, count);
-    ftso_status status = find_tenures(schedule, plan, at, size, user, tenures);
+    ftso_status status = find_tenures(&arena, schedule, plan, at, size, user, tenures);
     for (size_t a = 0; a < count && status.code == FTSO_OK; a++)
         for (size_t b = a + 1; tenures[a].seen && b < count; b++)
             if (tenures[b].seen && collide(schedule->graph, at, &tenures[a], &tenures[b]))
