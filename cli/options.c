@@ -31,7 +31,8 @@ static const struct argp_option road_options[] = {
     {"dump", KEY_DUMP, "STAGE", 0, "print the text of a stage; the stages are listed below", 2},
     {"stop-after", KEY_STOP, "STAGE", 0, "go no further than this stage", 2},
     {"disable", KEY_DISABLE, "PASS", 0,
-     "leave out a pass, or prologue, epilogue, horizontal fusion; results stay the same", 2},
+     "leave out a pass, or prologue, epilogue, horizontal, chained fusion; results stay the same",
+     2},
     {"time", KEY_TIME, 0, 0, "print the seconds of each stage", 2},
     {"threads", 't', "N", 0,
      "threads to run with (default: one per processor); results do not depend on it", 3},
@@ -59,8 +60,9 @@ static void check_stage(struct argp_state *state, const char *name)
 static bool disable(ftso_road_options *options, const char *name)
 {
     ftso_fusion *fusion = &options->device.pipeline.fusion;
-    bool *const switches[] = {&fusion->prologue, &fusion->epilogue, &fusion->horizontal};
-    static const char *const names[] = {"prologue", "epilogue", "horizontal"};
+    bool *const switches[] = {&fusion->prologue, &fusion->epilogue, &fusion->horizontal,
+                              &fusion->chained};
+    static const char *const names[] = {"prologue", "epilogue", "horizontal", "chained"};
     for (size_t i = 0; i < FTSO_COUNT(names); i++) {
         if (strcmp(name, names[i]) != 0) continue;
         *switches[i] = false;

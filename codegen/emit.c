@@ -300,3 +300,51 @@ void ftso_emit_images(ftso_emitter *e, ftso_loop *loop, int64_t images_per_item)
         ftso_emit_min_i64(e, ftso_emit_add(e, first, ftso_emit_i64(e, images_per_item)), e->batch);
     ftso_emit_loop(e, loop, first, limit, 1, true, NULL, 0);
 }
+
+/* So many items a batch should give at least, in parts of no fewer rows than these. */
+enum { LEAST_ITEMS = 8, PART_ROWS = 2 };
+
+static int64_t wanted_parts(const ftso_epilogue *epilogue, int64_t planned_batch)
+{
+    if (epilogue->reduction_count) return 1;
+    return planned_batch >= LEAST_ITEMS ? 1 : LEAST_ITEMS / planned_batch;
+}
+
+int64_t ftso_emit_least_bands(const ftso_emitter *e, const ftso_epilogue *epilogue,
+                              int64_t planned_batch, int64_t rows)
+{
+    (void)e;
+    int64_t parts = wanted_parts(epilogue, planned_batch), most = rows / PART_ROWS;
+    return parts < most ? parts : most < 1 ? 1 : most;
+}
+
+void ftso_emit_frame(ftso_emitter *e, ftso_frame *frame, const ftso_epilogue *epilogue,
+                     int64_t planned_batch, int64_t bands)
+{
+    int64_t parts = wanted_parts(epilogue, planned_batch);
+    while (parts > bands || bands % parts) parts--;
+    frame->images_per_item = ftso_emit_images_per_item(e, planned_batch);
+    frame->parts = parts;
+    frame->bands = bands;
+    if (parts == 1) {
+        ftso_emit_images(e, &frame->images, frame->images_per_item);
+        ftso_emit_loop(e, &frame->rows, ftso_emit_i64(e, 0), ftso_emit_i64(e, bands), 1, true, NULL,
+                       0);
+        return;
+    }
+    FTSO_ASSERT(frame->images_per_item == 1);
+    LLVMValueRef count = ftso_emit_i64(e, parts);
+    LLVMValueRef image = LLVMBuildUDiv(e->builder, e->item, count, "");
+    LLVMValueRef part = LLVMBuildURem(e->builder, e->item, count, "");
+    LLVMValueRef first = ftso_emit_mul(e, part, bands / parts);
+    ftso_emit_loop(e, &frame->images, image, ftso_emit_add(e, image, ftso_emit_i64(e, 1)), 1, true,
+                   NULL, 0);
+    ftso_emit_loop(e, &frame->rows, first, ftso_emit_add(e, first, ftso_emit_i64(e, bands / parts)),
+                   1, true, NULL, 0);
+}
+
+void ftso_emit_frame_end(ftso_emitter *e, ftso_frame *frame)
+{
+    ftso_emit_loop_end(e, &frame->rows, NULL);
+    ftso_emit_loop_end(e, &frame->images, NULL);
+}

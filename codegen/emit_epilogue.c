@@ -128,18 +128,18 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
         end = ftso_emit_min_i64(e, ftso_emit_add(e, begin, ftso_emit_i64(e, BLOCK_PIXELS)), end);
     }
     ftso_emit_loop(e, &loop, begin, end, 1, true, initial, sums);
-    LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->region->core_count + 1);
-    for (size_t i = 0; i < e->region->core_count; i++) {
-        int64_t stored = ftso_emit_round(e, node_of(e, e->region->cores[i])->shape.dim[1]);
+    LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count + 1);
+    for (size_t i = 0; i < e->core_count; i++) {
+        int64_t stored = ftso_emit_round(e, node_of(e, e->cores[i])->shape.dim[1]);
         cores[i] = p->core_address[i]
                        ? ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, loop.index, stored))
                        : NULL;
     }
     ftso_pixel pixel = {.image = p->image,
                         .number = ftso_emit_add(e, p->first, loop.index),
-                        .cores = e->region->cores,
+                        .cores = e->cores,
                         .core_address = cores,
-                        .core_count = e->region->core_count,
+                        .core_count = e->core_count,
                         .channel = channel};
     for (size_t i = 0; i < g->image_count; i++) {
         ftso_shape shape = node_of(e, g->images[i])->shape;
@@ -239,6 +239,78 @@ void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVM
               .core_address = core_address};
     if (epilogue->reduction_count) p.slot = slot_of(e, epilogue, e->item);
     for (size_t i = 0; i < count; i++) run_group(e, &p, &groups[i]);
+}
+
+/* ---------------------------------------------------------------- straight from registers */
+
+enum { NO_CORE = -1, SEVERAL_CORES = -2, UNKNOWN_CORE = -3, MOST_DIRECT_NODES = 32 };
+
+/* The number of the one core that the value follows from. `known` is by value, UNKNOWN_CORE before. */
+static int core_of(const ftso_emitter *e, ftso_value value, int *known)
+{
+    if (known[value] != UNKNOWN_CORE) return known[value];
+    const ftso_region *region = e->region;
+    int found = NO_CORE;
+    for (size_t i = 0; i < e->core_count; i++)
+        if (e->cores[i] == value) return known[value] = (int)i;
+    for (size_t i = 0; i < region->read_count; i++)
+        if (region->reads[i] == value) return known[value] = NO_CORE;
+    const ftso_node *node = node_of(e, value);
+    for (uint32_t i = 0; i < ftso_node_needs(node); i++) {
+        int of = core_of(e, node->inputs[i], known);
+        if (of == NO_CORE || of == found) continue;
+        found = found == NO_CORE ? of : SEVERAL_CORES;
+    }
+    return known[value] = found;
+}
+
+static int *unknown_cores(const ftso_emitter *e)
+{
+    size_t count = e->schedule->graph->node_count;
+    int *known = FTSO_ARRAY(e->arena, int, count);
+    for (size_t v = 0; v < count; v++) known[v] = UNKNOWN_CORE;
+    return known;
+}
+
+bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    const ftso_region *region = e->region;
+    if (epilogue->reduction_count || region->node_count > MOST_DIRECT_NODES) return false;
+    int *known = unknown_cores(e);
+    for (size_t i = 0; i < region->write_count; i++) {
+        ftso_value value = region->writes[i];
+        int core = core_of(e, value, known);
+        if (core < 0 || (size_t)core >= region->core_count || !ftso_emit_is_uniform(e, value))
+            return false;
+        if (channels_of(e, value) != channels_of(e, region->cores[core])) return false;
+    }
+    return true;
+}
+
+void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,
+                               LLVMValueRef number, LLVMValueRef channel,
+                               const LLVMValueRef *vectors, int count)
+{
+    const ftso_region *region = e->region;
+    int *known = unknown_cores(e), v = e->target.vector_floats;
+    ftso_pixel pixel = {.image = image,
+                        .number = number,
+                        .cores = &region->cores[core],
+                        .core_vectors = vectors,
+                        .core_count = 1,
+                        .channel = channel};
+    for (size_t i = 0; i < region->write_count; i++) {
+        ftso_value value = region->writes[i];
+        if (core_of(e, value, known) != (int)core) continue;
+        ftso_shape shape = node_of(e, value)->shape;
+        LLVMValueRef at =
+            ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), number);
+        at = ftso_emit_add(e, ftso_emit_mul(e, at, ftso_emit_round(e, shape.dim[1])), channel);
+        LLVMValueRef to = ftso_emit_at(e, e->address[value], at);
+        for (int k = 0; k < count; k++)
+            ftso_emit_store(e, ftso_emit_channels(e, &pixel, value, (int64_t)k * v),
+                            ftso_emit_at(e, to, ftso_emit_i64(e, (int64_t)k * v)));
+    }
 }
 
 /* ---------------------------------------------------------------- finish */

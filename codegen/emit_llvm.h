@@ -24,6 +24,9 @@ typedef struct ftso_emitter {
     LLVMTypeRef f32, f64, i32, i64, pointer, vector, vector64; /* vectors of target.vector_floats */
     const ftso_schedule *schedule;
     const ftso_region *region;
+    const ftso_value
+        *cores; /* the region's cores, then its leads: what the epilogue finds in scratch */
+    size_t core_count;
     ftso_arena *arena;
     /* of the function being emitted */
     LLVMValueRef function, shared, scratch, batch, item;
@@ -103,13 +106,14 @@ LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
 /*
  * A pixel at which pointwise nodes are evaluated: image n, pixel number h * W + w of the map. `cores` are read from
  * scratch: core_address[i] points to the channels of cores[i] at this pixel, or is NULL for a summand that an earlier core's
- * result contains. `channel` is a run-time channel offset
- * (a multiple of the vector width) added to every constant one, or NULL; only uniform expressions allow one.
+ * result contains. `channel` is a run-time channel offset (a multiple of the vector width) added to every constant one, or
+ * NULL; only uniform expressions allow one. With `core_vectors` the cores are in registers instead: vector k holds channels
+ * [channel + k * vector_floats, …).
  */
 typedef struct ftso_pixel {
     LLVMValueRef image, number;
     const ftso_value *cores;
-    const LLVMValueRef *core_address;
+    const LLVMValueRef *core_address, *core_vectors;
     size_t core_count;
     LLVMValueRef channel;
     struct ftso_pixel_memo *memo; /* begin with NULL */
@@ -121,7 +125,7 @@ LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value v
                                 int64_t first);
 /* True when no node below `value` (down to what is in memory or a core) moves channels. */
 bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value);
-bool ftso_emit_is_core(const ftso_region *region, ftso_value value);
+bool ftso_emit_is_core(const ftso_emitter *e, ftso_value value); /* or a lead */
 
 /* ---------------------------------------------------------------- tiles */
 
@@ -155,12 +159,24 @@ ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
 /* Clears this item's slot. */
 void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue);
 /*
- * For `pixels` pixels from number `first` on of image n: reads the cores' results at core_address[i] + k * stored channels
+ * For `pixels` pixels from number `first` on of image n: reads the results of e->cores[i] at core_address[i] + k * stored channels
  * (k counts the pixels), stores the region's images, adds to the slot.
  */
 void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef image,
                             LLVMValueRef first, LLVMValueRef pixels,
                             const LLVMValueRef *core_address);
+/*
+ * Whether the region's images may be stored straight from the register block that made them: nothing is added up, and
+ * each image follows, channel by channel, from one core as wide as itself. The kernel then needs no scratch for results.
+ */
+bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue);
+/*
+ * Stores what follows from cores[core] at pixel `number` of image n: vectors[k], k < count, are its channels
+ * [channel + k * vector_floats, …).
+ */
+void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,
+                               LLVMValueRef number, LLVMValueRef channel,
+                               const LLVMValueRef *vectors, int count);
 /* Inside a finish function: adds the slots up in item order and writes the reductions' results. */
 void ftso_emit_epilogue_finish(ftso_emitter *e, const ftso_epilogue *epilogue,
                                int64_t images_per_item);
@@ -179,5 +195,20 @@ int64_t ftso_emit_images_per_item(const ftso_emitter *e, int64_t planned_batch);
 LLVMValueRef ftso_emit_item_count(ftso_emitter *e, int64_t images_per_item);
 /* Loop over this item's images, at most the actual batch; index is n. */
 void ftso_emit_images(ftso_emitter *e, ftso_loop *loop, int64_t images_per_item);
+
+/*
+ * A body's frame: for this item's images, for the item's bands of each. A batch too small to occupy a machine is cut
+ * further: an item is then one of `parts` equal runs of an image's bands. Where something is added up an image is one part.
+ */
+typedef struct ftso_frame {
+    int64_t images_per_item, parts, bands; /* bands of an image */
+    ftso_loop images, rows;                /* indices: n, number of the band */
+} ftso_frame;
+/* How many bands an image of that many rows should have at least, to be cut into parts: 1 for batches that need none. */
+int64_t ftso_emit_least_bands(const ftso_emitter *e, const ftso_epilogue *epilogue,
+                              int64_t planned_batch, int64_t rows);
+void ftso_emit_frame(ftso_emitter *e, ftso_frame *frame, const ftso_epilogue *epilogue,
+                     int64_t planned_batch, int64_t bands);
+void ftso_emit_frame_end(ftso_emitter *e, ftso_frame *frame);
 
 #endif

@@ -132,10 +132,10 @@ enum { IS_UNIFORM = 1, MOVES_CHANNELS };
 
 static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first);
 
-bool ftso_emit_is_core(const ftso_region *region, ftso_value value)
+bool ftso_emit_is_core(const ftso_emitter *e, ftso_value value)
 {
-    for (size_t i = 0; i < region->core_count; i++)
-        if (region->cores[i] == value) return true;
+    for (size_t i = 0; i < e->core_count; i++)
+        if (e->cores[i] == value) return true;
     return false;
 }
 
@@ -253,7 +253,7 @@ static bool is_mover(const ftso_node *node)
 static bool find_uniform(const ftso_emitter *e, ftso_value value)
 {
     const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
-    if (ftso_emit_is_core(e->region, value) ||
+    if (ftso_emit_is_core(e, value) ||
         ftso_value_role(e->schedule->graph, value) != FTSO_ROLE_POINTWISE)
         return true;
     for (size_t i = 0; i < e->region->read_count; i++)
@@ -309,7 +309,9 @@ static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value va
 static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
     for (size_t i = 0; i < pixel->core_count; i++)
-        if (pixel->cores[i] == value && !pixel->core_address[i])
+        if (pixel->cores[i] == value && pixel->core_vectors)
+            return pixel->core_vectors[first / e->target.vector_floats];
+        else if (pixel->cores[i] == value && !pixel->core_address[i])
             return ftso_emit_splat_of(e, -0.0); /* what adding it changes: nothing */
         else if (pixel->cores[i] == value)
             return ftso_emit_load_vector(

@@ -105,8 +105,7 @@ ftso_taps ftso_taps_of(const ftso_node *node, int64_t kernel_h, int64_t kernel_w
     return taps;
 }
 
-/* The tile of a band of `rows` output rows. */
-static ftso_band band_with(const ftso_taps *taps, int64_t rows)
+ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows)
 {
     int64_t low_h = 0, high_h = 0, low_w = 0, high_w = 0;
     bool any = false;
@@ -141,7 +140,8 @@ static ftso_band band_with(const ftso_taps *taps, int64_t rows)
 }
 
 void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t count,
-                   int64_t result_channels, int64_t budget_floats, ftso_band *out_bands)
+                   int64_t result_channels, int64_t budget_floats, int64_t least,
+                   ftso_band *out_bands)
 {
     int64_t height = taps[0].out_h, step = 1, best = height;
     for (size_t i = 0; i < count; i++) step = step / gcd(step, taps[i].out_step) * taps[i].out_step;
@@ -150,20 +150,41 @@ void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t c
         if (height % rows != 0) continue;
         int64_t floats = rows * taps[0].out_w * result_channels;
         for (size_t i = 0; i < count; i++) {
-            ftso_band band = band_with(&taps[i], rows);
+            ftso_band band = ftso_band_with(&taps[i], rows);
             floats += band.tile_rows * band.tile_columns * tile_channels[i];
         }
-        if (found && floats > budget_floats) break;
+        if (found && (floats > budget_floats || height / rows < least)) break;
         best = rows;
         found = true;
     }
-    for (size_t i = 0; i < count; i++) out_bands[i] = band_with(&taps[i], best);
+    for (size_t i = 0; i < count; i++) out_bands[i] = ftso_band_with(&taps[i], best);
 }
 
 ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t result_channels,
-                       int64_t budget_floats)
+                       int64_t budget_floats, int64_t least)
 {
     ftso_band band;
-    ftso_bands_of(taps, &tile_channels, 1, result_channels, budget_floats, &band);
+    ftso_bands_of(taps, &tile_channels, 1, result_channels, budget_floats, least, &band);
     return band;
+}
+
+int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored)
+{
+    return ftso_emit_round(e, band->tile_rows * band->tile_columns * stored);
+}
+
+void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value operand,
+                         LLVMValueRef image, LLVMValueRef number, LLVMValueRef address)
+{
+    int64_t rows = band->rows * band->rows_per_output_num / band->rows_per_output_den;
+    ftso_tile tile = {
+        .value = operand,
+        .image = image,
+        .row = ftso_emit_add(e, ftso_emit_mul(e, number, rows), ftso_emit_i64(e, band->first_row)),
+        .rows = band->tile_rows,
+        .columns = band->tile_columns,
+        .column = band->first_column,
+        .step = band->step,
+        .address = address};
+    ftso_emit_tile(e, &tile);
 }

@@ -59,11 +59,39 @@ typedef struct ftso_band {
 } ftso_band;
 
 /* For several windows with results on one map: bands of equal rows, the largest whose tiles and results together stay within
- * `budget_floats`, at least one row of each phase of each. */
+ * `budget_floats`, at least one row of each phase of each, and of which an image has no fewer than `least`, if it can. */
 void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t count,
-                   int64_t result_channels, int64_t budget_floats, ftso_band *out_bands);
-/* The largest band whose tile and results stay within `budget_floats`, at least one row (one row of each phase). */
+                   int64_t result_channels, int64_t budget_floats, int64_t least,
+                   ftso_band *out_bands);
+/* The same for one window. */
 ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t result_channels,
-                       int64_t budget_floats);
+                       int64_t budget_floats, int64_t least);
+/* The band of that many rows, which divide out_h into bands. */
+ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows);
+
+/* Evaluates the operand's pixels under band number `band` of image n into the tile at `address`. */
+void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value operand,
+                         LLVMValueRef image, LLVMValueRef number, LLVMValueRef address);
+/* Floats of a tile of `stored` channels a pixel, whole vectors. */
+int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored);
+
+/*
+ * A depthwise core at work on a band: alone in its region, or leading a contraction. `band` is the region's choice; the
+ * addresses are of the function being emitted.
+ */
+typedef struct ftso_depthwise {
+    ftso_value value, operand, weight;
+    ftso_taps taps;
+    ftso_band band;
+    int64_t channels, stored;
+    LLVMValueRef packed, tile, result;
+} ftso_depthwise;
+
+ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value);
+/* Floats of the packed weights, and the code that packs them. */
+int64_t ftso_depthwise_packed_floats(const ftso_depthwise *d);
+void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d);
+/* From the tile to the band's results. */
+void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d);
 
 #endif

@@ -374,7 +374,7 @@ stages() {
   # Nothing that can be left out changes what is found.
   code 0 "$ftso" search "$toy" -q -o with
   local left_out=0
-  for pass in $all prologue epilogue horizontal; do
+  for pass in $all prologue epilogue horizontal chained; do
     "$ftso" check "$toy" "--disable=$pass" --stop-after=ast >/dev/null 2>&1 || continue # a stage that must run
     left_out=$((left_out + 1))
     code 0 "$ftso" search "$toy" -q -o "without-$pass" "--disable=$pass"

@@ -12,7 +12,7 @@
 static const char *const operators[] = {"dwconv",   "dwconv_dx",   "dwconv_dw",  "max_pool",
                                         "avg_pool", "max_pool_dx", "avg_pool_dx"};
 
-enum { BARE_CASES = 24, WRAPPED_CASES = 24, MANY_IMAGES = 70 };
+enum { BARE_CASES = 24, WRAPPED_CASES = 24, LED_CASES = 24, MANY_IMAGES = 70 };
 
 static int lab_setup(void **state)
 {
@@ -98,6 +98,48 @@ static void wrapped(void **state)
         }
 }
 
+/* Depthwise convolutions that lead one or two 1x1 convolutions; what is kept needs their results, the lead's, or both. */
+static void led(void **state)
+{
+    test_random random = {107};
+    for (int i = 0; i < LED_CASES; i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        test_op_case c;
+        assert_true(test_op_case_make(ftso_op_find(ftso_primitives(), "dwconv"), &random, &c));
+        if (i % 6 == 0) plan_more(&c);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        wrapping w = {&graph, &random, 0};
+        ftso_value given[] = {wrapping_operand(&w, c.inputs[0]), wrapping_leaf(&w, c.inputs[1])};
+        ftso_value lead =
+            ftso_graph_add(&graph, "dwconv", given, 2, c.attrs, (size_t)c.op->attr_count);
+        int64_t channels = c.inputs[0].dim[1];
+        for (int k = 0; k <= i % 2; k++) {
+            ftso_shape kernel = ftso_shape_weight(1 + test_below(&random, 40), channels, 1, 1);
+            ftso_value core = ftso_graph_binary(&graph, "conv", lead, wrapping_leaf(&w, kernel));
+            if (k == 0 && i % 3) {
+                wrapping_results(&w, core);
+                continue;
+            }
+            ftso_value shown = ftso_graph_unary(&graph, "relu", core);
+            ftso_graph_output(&graph, ftso_format(&arena, "shown%d", k), shown, FTSO_NO_VALUE);
+        }
+        if (i % 4 == 0) ftso_graph_output(&graph, "lead", lead, FTSO_NO_VALUE);
+        if (i % 5 == 0)
+            ftso_graph_output(&graph, "lead_sum", ftso_graph_unary(&graph, "channel_sum", lead),
+                              FTSO_NO_VALUE);
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
+        size_t leads = 0;
+        for (size_t r = 0; r < schedule->region_count; r++)
+            leads += schedule->regions[r].lead_count;
+        assert_int_equal(leads, 1);
+        kernel_lab_check(*state, &graph, NULL, NULL, (uint64_t)i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* Kernels wider than what a register block holds. */
 static void large_kernels(void **state)
 {
@@ -143,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bare, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(wrapped, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(led, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(large_kernels, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,9 @@ static void random_graphs_schedule(void **state)
         ftso_graph *graph = nets_random(&arena, &random);
         ftso_graph *passed = nets_passes(&arena, graph, NULL, 0);
         nets_same_graphs(graph, passed, 2, 1e-8);
-        for (int bits = 0; bits < 16; bits++) {
-            ftso_fusion fusion = {bits & 1, bits & 2, bits & 4, bits & 8 ? 6 : 2};
+        for (int bits = 0; bits < 32; bits++) {
+            ftso_fusion fusion = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0,
+                                  (bits & 16) != 0, bits & 8 ? 6 : 2};
             ftso_schedule *schedule;
             test_ok(ftso_schedule_form(&arena, passed, &fusion, &schedule));
             nets_same_schedule(graph, schedule, 2, 1e-8);
@@ -180,6 +181,78 @@ static void switches_do_something(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* relu, dwconv, conv of `kernel` with `stride`, its sums; the depthwise result is an output too where `kept`. */
+static ftso_graph *separable(ftso_arena *arena, int64_t kernel, int64_t stride, bool kept)
+{
+    ftso_graph *graph = FTSO_NEW(arena, ftso_graph);
+    ftso_graph_init(graph, arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(graph, "x", ftso_shape_image(3, 5, 6, 6));
+    ftso_value w = ftso_graph_input(graph, "w", ftso_shape_weight(5, 1, 3, 3));
+    ftso_value v = ftso_graph_input(graph, "v", ftso_shape_weight(7, 5, kernel, kernel));
+    const ftso_op *dwconv = ftso_op_find(graph->ops, "dwconv"),
+                  *conv = ftso_op_find(graph->ops, "conv");
+    ftso_attr_value attrs[FTSO_MAX_ATTRS];
+    for (int i = 0; i < dwconv->attr_count; i++) attrs[i] = dwconv->attrs[i].fallback;
+    const char *const pads[] = {"pad_top", "pad_bottom", "pad_left", "pad_right"};
+    for (size_t i = 0; i < FTSO_COUNT(pads); i++) attrs[ftso_op_attr(dwconv, pads[i])] = FTSO_I(1);
+    ftso_value operands[] = {ftso_graph_unary(graph, "relu", x), w};
+    ftso_value mid =
+        ftso_graph_add(graph, "dwconv", operands, 2, attrs, (size_t)dwconv->attr_count);
+    for (int i = 0; i < conv->attr_count; i++) attrs[i] = conv->attrs[i].fallback;
+    attrs[ftso_op_attr(conv, "stride")] = FTSO_I(stride);
+    ftso_value y =
+        ftso_graph_add(graph, "conv", (ftso_value[]){mid, v}, 2, attrs, (size_t)conv->attr_count);
+    ftso_graph_output(graph, "y", ftso_graph_unary(graph, "relu", y), FTSO_NO_VALUE);
+    ftso_graph_output(graph, "sum", ftso_graph_unary(graph, "channel_sum", y), FTSO_NO_VALUE);
+    if (kept) ftso_graph_output(graph, "mid", mid, FTSO_NO_VALUE);
+    return graph;
+}
+
+static size_t count_leads(const ftso_schedule *schedule)
+{
+    size_t count = 0;
+    for (size_t r = 0; r < schedule->region_count; r++) count += schedule->regions[r].lead_count;
+    return count;
+}
+
+static void depthwise_leads(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_schedule *schedule;
+    for (int kept = 0; kept < 2; kept++) {
+        ftso_graph *graph = separable(&arena, 1, 1, kept);
+        test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+        assert_int_equal(count_leads(schedule), 1);
+        assert_int_equal(schedule->region_count, 1);
+        assert_string_equal(schedule->regions[0].kernel_class, "contract");
+        assert_int_equal(schedule->regions[0].write_count, 2 + kept);
+        nets_same_schedule(graph, schedule, 2, 1e-8);
+    }
+    ftso_region *region = &schedule->regions[0], whole = *region;
+    region->lead_count = 0;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    region->leads = region->cores;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    region->core_count = 0;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    test_ok(ftso_schedule_verify(schedule));
+    /* windows that see other pixels, and the switch */
+    test_ok(ftso_schedule_form(&arena, separable(&arena, 1, 2, false), NULL, &schedule));
+    assert_int_equal(count_leads(schedule), 0);
+    test_ok(ftso_schedule_form(&arena, separable(&arena, 3, 1, false), NULL, &schedule));
+    assert_int_equal(count_leads(schedule), 0);
+    ftso_fusion fusion = ftso_fusion_default();
+    fusion.chained = false;
+    test_ok(ftso_schedule_form(&arena, separable(&arena, 1, 1, false), &fusion, &schedule));
+    assert_int_equal(count_leads(schedule), 0);
+    ftso_arena_deinit(&arena);
+}
+
 static void what_has_no_kernel_is_refused(void **state)
 {
     (void)state;
@@ -199,11 +272,9 @@ static void what_has_no_kernel_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs_schedule),
-        cmocka_unit_test(super_nets_schedule),
-        cmocka_unit_test(equal_regions_have_equal_keys),
-        cmocka_unit_test(forming_is_deterministic),
-        cmocka_unit_test(switches_do_something),
+        cmocka_unit_test(random_graphs_schedule),        cmocka_unit_test(super_nets_schedule),
+        cmocka_unit_test(equal_regions_have_equal_keys), cmocka_unit_test(forming_is_deterministic),
+        cmocka_unit_test(switches_do_something),         cmocka_unit_test(depthwise_leads),
         cmocka_unit_test(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,7 +180,9 @@ static void emit_draft(assembler *a, int d)
     ftso_region region = {.kernel_class = draft->kernel_class};
     lists room = {0};
     a->gathering++;
-    size_t core_capacity = 0, write_capacity = 0;
+    size_t core_capacity = 0, lead_capacity = 0, write_capacity = 0;
+    for (size_t i = 0; i < draft->lead_count; i++)
+        FTSO_PUSH(a->arena, region.leads, region.lead_count, lead_capacity, draft->leads[i]);
     for (size_t i = 0; i < draft->core_count; i++) {
         FTSO_PUSH(a->arena, region.cores, region.core_count, core_capacity, draft->cores[i]);
         visit(a, &region, &room, draft->cores[i], d);

@@ -108,6 +108,8 @@ static bool is_origin(const ftso_draft *draft, ftso_value value)
 {
     for (size_t i = 0; i < draft->core_count; i++)
         if (draft->cores[i] == value) return true;
+    for (size_t i = 0; i < draft->lead_count; i++)
+        if (draft->leads[i] == value) return true;
     for (size_t i = 0; i < draft->stored_count; i++)
         if (draft->stored[i] == value) return true;
     return false;

@@ -11,7 +11,8 @@
 
 ftso_fusion ftso_fusion_default(void)
 {
-    return (ftso_fusion){.prologue = true, .epilogue = true, .horizontal = true, .max_sources = 6};
+    return (ftso_fusion){
+        .prologue = true, .epilogue = true, .horizontal = true, .chained = true, .max_sources = 6};
 }
 
 bool ftso_former_is_image(const ftso_former *former, ftso_value value)
@@ -227,6 +228,24 @@ static bool core_absorbs(const ftso_former *f, const ftso_node *node)
     return node->op->op_class != FTSO_CLASS_IMAGE || node->shape.dim[2] * node->shape.dim[3] > 1;
 }
 
+/* The draft of the depthwise convolution that makes the operand of a 1x1 convolution and could lead it: its core moves there. */
+static int led_draft(ftso_former *f, const ftso_node *node)
+{
+    if (!f->fusion.chained || !f->fusion.epilogue || !ftso_node_is(node, "conv"))
+        return FTSO_NOWHERE;
+    ftso_value operand = node->inputs[0];
+    const ftso_node *lead = &f->graph->nodes[operand];
+    if (!ftso_node_is(lead, "dwconv") || !ftso_is_pixel_by_pixel(f->graph, node))
+        return FTSO_NOWHERE;
+    int home = f->home[operand];
+    ftso_draft *draft = &f->drafts[home];
+    if (draft->cores[0] != operand || f->vector_time[node->inputs[1]] >= home) return FTSO_NOWHERE;
+    draft->core_count = 0;
+    draft->kernel_class = node->op->kernel_class;
+    FTSO_PUSH(f->arena, draft->leads, draft->lead_count, draft->lead_capacity, operand);
+    return home;
+}
+
 static void add_core(ftso_former *f, ftso_value value, int home)
 {
     const ftso_node *node = &f->graph->nodes[value];
@@ -246,6 +265,7 @@ static void place_core(ftso_former *f, ftso_value value)
     const ftso_node *node = &f->graph->nodes[value];
     if (f->sum[value] != FTSO_NO_VALUE) return;
     int home = horizontal_draft(f, node);
+    if (home == FTSO_NOWHERE) home = led_draft(f, node);
     if (home == FTSO_NOWHERE)
         home = new_draft(f, node->op->kernel_class, node->shape, core_absorbs(f, node));
     add_core(f, value, home);

@@ -25,6 +25,8 @@ typedef struct ftso_draft {
     bool adds_up;          /* its cores are summands of one sum */
     ftso_value *cores;
     size_t core_count, core_capacity;
+    ftso_value *leads;
+    size_t lead_count, lead_capacity;
     ftso_value *stored; /* pointwise values assigned here because they must be in memory */
     size_t stored_count, stored_capacity;
     ftso_value *touched; /* images that these read or are */
@@ -70,6 +72,8 @@ typedef struct ftso_location {
     ftso_value base;
     int64_t element;
 } ftso_location;
+/* Whether each pixel of a `conv` follows from the same pixel of its operand. */
+bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv);
 /* Values that the outputs need; `arena` owns the result. */
 bool *ftso_live(ftso_arena *arena, const ftso_graph *graph);
 /* For every live value; values of their own are their own base. `arena` owns the result. */

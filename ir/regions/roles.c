@@ -58,6 +58,14 @@ bool ftso_region_adds_up(const ftso_schedule *schedule, const ftso_region *regio
     return region->core_count > 1 && users == region->core_count;
 }
 
+bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv)
+{
+    ftso_shape x = graph->nodes[conv->inputs[0]].shape, w = graph->nodes[conv->inputs[1]].shape;
+    return w.dim[2] == 1 && w.dim[3] == 1 && ftso_node_int(conv, "stride") == 1 &&
+           ftso_node_int(conv, "pad_top") == 0 && ftso_node_int(conv, "pad_left") == 0 &&
+           x.dim[2] == conv->shape.dim[2] && x.dim[3] == conv->shape.dim[3];
+}
+
 bool *ftso_live(ftso_arena *arena, const ftso_graph *graph)
 {
     bool *live = FTSO_ARRAY(arena, bool, graph->node_count);

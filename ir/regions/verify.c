@@ -90,12 +90,29 @@ static ftso_status check_nodes(checker *c, const ftso_region *region, size_t r)
     return FTSO_STATUS_OK;
 }
 
+/* A lead makes the operand of the cores, pixel by pixel. */
+static ftso_status check_leads(checker *c, const ftso_region *region, size_t r)
+{
+    if (region->lead_count == 0) return FTSO_STATUS_OK;
+    ftso_value lead = region->leads[0];
+    if (region->lead_count > 1) return broken(r, region->leads[1], "a second lead");
+    if (!ftso_node_is(&c->graph->nodes[lead], "dwconv")) return broken(r, lead, "cannot lead");
+    if (c->here[lead] != r + 1) return broken(r, lead, "lead not computed");
+    for (size_t i = 0; i < region->core_count; i++) {
+        const ftso_node *core = &c->graph->nodes[region->cores[i]];
+        if (!ftso_node_is(core, "conv") || core->inputs[0] != lead ||
+            !ftso_is_pixel_by_pixel(c->graph, core))
+            return broken(r, region->cores[i], "core that the lead does not lead to");
+    }
+    return region->core_count ? FTSO_STATUS_OK : broken(r, lead, "leads to nothing");
+}
+
 static ftso_status check_cores(checker *c, const ftso_region *region, size_t r)
 {
     size_t found = 0;
     for (size_t i = 0; i < region->node_count; i++)
         found += ftso_value_role(c->graph, region->nodes[i]) == FTSO_ROLE_CORE;
-    if (found != region->core_count)
+    if (found != region->core_count + region->lead_count)
         return broken(r, region->node_count ? region->nodes[0] : 0, "has a core not listed");
     const ftso_node *first = region->core_count ? &c->graph->nodes[region->cores[0]] : NULL;
     for (size_t i = 0; i < region->core_count; i++) {
@@ -189,6 +206,7 @@ ftso_status ftso_schedule_verify(const ftso_schedule *schedule)
         status = check_reads(&c, region, r);
         if (status.code == FTSO_OK) status = check_nodes(&c, region, r);
         if (status.code == FTSO_OK) status = check_cores(&c, region, r);
+        if (status.code == FTSO_OK) status = check_leads(&c, region, r);
         if (status.code == FTSO_OK) status = check_writes(&c, region, r);
     }
     if (status.code == FTSO_OK) status = check_end(&c);

@@ -2,15 +2,19 @@
  * Contract: dense convolutions and their transposes (conv, conv_dx), any kernel, stride and dilation.
  *
  * In: one operand, evaluated into a tile of a band of rows; packed weights. Out: results of all cores in scratch, for the
- * epilogue. Cores that add up have an operand and a tile each, and one result: the first stores, the others add. An output vector is a sum over taps, then operand channels, one multiply-add each: the register block (pixels
- * times vectors of output channels) changes nothing in that order.
- * Weights are packed once per run: [block of output vectors][tap][operand channel][lanes].
+ * epilogue. Cores that add up have an operand and a tile each, and one result: the first stores, the others add. An output
+ * vector is a sum over taps, then operand channels, one multiply-add each: the register block (pixels times vectors of
+ * output channels) changes nothing in that order.
+ * Weights are packed by prepare: [block of output vectors][tap][operand channel][lanes].
+ * A depthwise core may lead: its result, band by band, is the operand of a 1x1 window. An operand that lies in memory as
+ * the window reads it needs no tile, and results that only images follow from need no scratch.
  */
 #include "kernels/kernels_internal.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { BUDGET_FLOATS = 8192, MAX_VECTORS = 8, MAX_PIXELS = 14 };
+enum { BUDGET_FLOATS = 8192, LED_BUDGET_FLOATS = 12288, MAX_VECTORS = 8, MAX_PIXELS = 14 };
 
 /* One core of the region. `operand_channels` are summed over, `channels` are made. */
 typedef struct core {
@@ -19,7 +23,9 @@ typedef struct core {
     ftso_taps taps;
     ftso_band band;
     ftso_value operand;
+    bool in_place;                    /* the operand is read where it lies in memory: no tile */
     int64_t tile_stored, tile_offset; /* channels of the operand's tile, and floats into scratch */
+    LLVMValueRef tile;                /* of the band at hand */
     int64_t operand_channels, channels, stored; /* stored: channels rounded up */
     int vectors, block;                    /* vectors of output channels, and how many at a time */
     int64_t packed_offset, scratch_offset; /* floats into shared and into scratch */
@@ -30,43 +36,65 @@ typedef struct job {
     core *cores;
     size_t core_count;
     bool adds_up; /* all cores to the first one's results */
+    bool direct;  /* results go from registers to the epilogue: no scratch for them */
+    bool led;     /* the operand is the result of `lead`, made band by band */
+    ftso_depthwise lead;
+    int64_t lead_packed, lead_tile; /* floats into shared and into scratch */
+    LLVMValueRef image, first;      /* first: number of the band's first output pixel */
 } job;
 
-static int pixels_for(const job *j, int vectors, int64_t run)
+/*
+ * Cycles of one step over an operand channel for a block of pixels x vectors, on a core that starts two multiply-adds and
+ * two vector loads a cycle and ends a multiply-add after four.
+ */
+static double step_cost(int pixels, int vectors)
 {
-    const ftso_emitter *e = j->e;
-    int registers = e->target.vector_registers, room = (registers - 1 - vectors) / vectors;
-    if (room > MAX_PIXELS) room = MAX_PIXELS;
-    if (room < 1) room = 1;
-    if (e->tuning.pixel_block)
-        return e->tuning.pixel_block < run ? e->tuning.pixel_block : (int)run;
-    /* the block that leaves the least work to a last, smaller one; large blocks first */
-    int best = 1;
-    double best_cost = 1e30;
-    for (int r = 1; r <= room && r <= run; r++) {
-        int64_t whole = run / r, rest = run % r;
-        double loads_per_block = vectors + r, work = (double)r * vectors;
-        double cost = (double)whole * (work > loads_per_block ? work : loads_per_block) +
-                      (rest ? 1.5 * (double)rest * vectors + vectors : 0);
-        /* eight sums at once just hide their latency where nothing else is late: see to a few more */
-        if (work < 12) cost *= 12 / work;
-        if (cost < best_cost) {
-            best_cost = cost;
-            best = r;
-        }
+    double work = 0.5 * pixels * vectors, loads = 0.5 * (pixels + vectors), latency = 4.6;
+    double most = work > loads ? work : loads;
+    return (most > latency ? most : latency) + 0.25;
+}
+
+static int most_pixels(const ftso_emitter *e, int vectors)
+{
+    int room = (e->target.vector_registers - 1 - vectors) / vectors;
+    return room > MAX_PIXELS ? MAX_PIXELS : room < 1 ? 1 : room;
+}
+
+/* The number of pixels at a time that makes `run` of them cheapest; the cost per operand channel. */
+static int pixels_for(const ftso_emitter *e, int vectors, int64_t run, double *out_cost)
+{
+    int best = 1, most = most_pixels(e, vectors), forced = e->tuning.pixel_block;
+    double best_cost = HUGE_VAL;
+    for (int r = 1; r <= most && r <= run; r++) {
+        int64_t whole = run / r;
+        int rest = (int)(run % r);
+        double cost = (double)whole * step_cost(r, vectors) + (rest ? step_cost(rest, vectors) : 0);
+        if (cost > best_cost) continue;
+        best_cost = cost;
+        best = r;
     }
+    if (forced) best = forced < run ? forced : (int)run;
+    *out_cost = best_cost;
     return best;
 }
 
-static int block_for(const ftso_emitter *e, int vectors)
+/* How many of the output vectors to make at a time, for runs of `run` pixels. */
+static int block_for(const ftso_emitter *e, int vectors, int64_t run)
 {
     if (e->tuning.channel_block)
         return e->tuning.channel_block < vectors ? e->tuning.channel_block : vectors;
-    static const int wanted_few[] = {3, 2, 4, 1}, wanted_many[] = {4, 3, 2, 1};
-    const int *wanted = e->target.vector_registers >= 32 ? wanted_many : wanted_few;
-    for (int i = 0; i < 4; i++)
-        if (vectors % wanted[i] == 0 && wanted[i] > 1) return wanted[i];
-    return vectors < 4 ? vectors : 3;
+    int best = 1, most = e->target.vector_registers >= 32 ? 4 : 3;
+    double best_cost = HUGE_VAL;
+    for (int b = 1; b <= most && b <= vectors; b++) {
+        double whole, rest = 0;
+        pixels_for(e, b, run, &whole);
+        if (vectors % b) pixels_for(e, vectors % b, run, &rest);
+        double cost = vectors / b * whole + rest;
+        if (cost > best_cost) continue;
+        best_cost = cost;
+        best = b;
+    }
+    return best;
 }
 
 /* ---------------------------------------------------------------- weights */
@@ -125,17 +153,23 @@ static void emit_prepare(job *j, const char *symbol)
                        ftso_emit_at(e, e->shared, to));
         }
     }
+    if (j->led) {
+        j->lead.packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, j->lead_packed));
+        ftso_depthwise_pack(e, &j->lead);
+    }
     ftso_emit_return(e);
 }
 
 /* ---------------------------------------------------------------- the register block */
 
-/* A block: which operand pixels, which weights, where the results go. */
+/* A block: which operand pixels, which weights, which outputs. */
 typedef struct tile_block {
     int pixels, vectors;
     int64_t pixel_step;  /* floats from one output's operand pixel to the next's */
-    int64_t result_step; /* floats from one result pixel to the next */
-    LLVMValueRef operand, weights, result;
+    int64_t number_step; /* pixels of the map from one output to the next */
+    LLVMValueRef operand, weights;
+    LLVMValueRef channel; /* the first output channel */
+    LLVMValueRef number;  /* the first output pixel in the band */
 } tile_block;
 
 /* Sum over the operand's channels of one tap, into the sums. */
@@ -162,6 +196,35 @@ static void emit_channels_loop(job *j, const core *c, const tile_block *b, LLVMV
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
 }
 
+/* Where the block's first result vector of pixel `r` lies in scratch. */
+static LLVMValueRef result_at(job *j, const core *c, const tile_block *b, int r)
+{
+    ftso_emitter *e = j->e;
+    LLVMValueRef number = ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step));
+    LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, c->stored), b->channel);
+    return ftso_emit_at(e, e->scratch, ftso_emit_add(e, at, ftso_emit_i64(e, c->scratch_offset)));
+}
+
+/* The block's sums to scratch, or on to the images that follow from them. */
+static void emit_results(job *j, const core *c, const tile_block *b, const LLVMValueRef *sums)
+{
+    ftso_emitter *e = j->e;
+    int64_t v = e->target.vector_floats;
+    for (int r = 0; r < b->pixels; r++) {
+        const LLVMValueRef *own = &sums[r * b->vectors];
+        if (j->direct) {
+            LLVMValueRef number = ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step));
+            ftso_emit_epilogue_direct(e, (size_t)(c - j->cores), j->image,
+                                      ftso_emit_add(e, j->first, number), b->channel, own,
+                                      b->vectors);
+            continue;
+        }
+        LLVMValueRef to = result_at(j, c, b, r);
+        for (int k = 0; k < b->vectors; k++)
+            ftso_emit_store(e, own[k], ftso_emit_at(e, to, ftso_emit_i64(e, k * v)));
+    }
+}
+
 static void emit_block(job *j, const core *c, const ftso_phase *p, const tile_block *b)
 {
     ftso_emitter *e = j->e;
@@ -169,17 +232,19 @@ static void emit_block(job *j, const core *c, const ftso_phase *p, const tile_bl
     int64_t row_floats = c->band.tile_columns * c->tile_stored,
             tap_floats = c->operand_channels * b->vectors * v;
     LLVMValueRef sums[FTSO_MAX_CARRIED];
-    for (int i = 0; i < count; i++) {
-        int64_t to = i / b->vectors * b->result_step + (int64_t)(i % b->vectors) * v;
-        sums[i] = c->adds
-                      ? ftso_emit_load_vector(e, ftso_emit_at(e, b->result, ftso_emit_i64(e, to)))
-                      : ftso_emit_splat_of(e, 0);
+    for (int r = 0; r < b->pixels; r++) {
+        LLVMValueRef old = c->adds ? result_at(j, c, b, r) : NULL;
+        for (int k = 0; k < b->vectors; k++)
+            sums[r * b->vectors + k] =
+                c->adds ? ftso_emit_load_vector(
+                              e, ftso_emit_at(e, old, ftso_emit_i64(e, (int64_t)k * v)))
+                        : ftso_emit_splat_of(e, 0);
     }
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
             ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
         emit_channels_loop(j, c, b, b->operand, ftso_emit_at(e, b->weights, tap), sums);
-    } else {
+    } else if (p->taps_h) {
         ftso_loop h, w;
         ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, sums,
                        count);
@@ -201,83 +266,67 @@ static void emit_block(job *j, const core *c, const ftso_phase *p, const tile_bl
         ftso_emit_loop_end(e, &h, sums);
         for (int i = 0; i < count; i++) sums[i] = h.carried[i];
     }
-    for (int r = 0; r < b->pixels; r++)
-        for (int k = 0; k < b->vectors; k++)
-            ftso_emit_store(
-                e, sums[r * b->vectors + k],
-                ftso_emit_at(e, b->result, ftso_emit_i64(e, r * b->result_step + (int64_t)k * v)));
+    emit_results(j, c, b, sums);
 }
 
-/* A run of `count` outputs whose operand pixels and results are evenly spaced. */
-static void emit_run(job *j, const core *c, const ftso_phase *p, int vectors, LLVMValueRef weights,
-                     LLVMValueRef operand, LLVMValueRef result, int64_t count, int64_t pixel_step,
-                     int64_t result_step)
+/* `count` outputs, evenly spaced as `run` says, from its first one on; run->pixels at a time. */
+static void emit_run(job *j, const core *c, const ftso_phase *p, const tile_block *run,
+                     int64_t count)
 {
     ftso_emitter *e = j->e;
-    int pixels = pixels_for(j, vectors, count);
+    double cost;
+    int pixels = pixels_for(e, run->vectors, count, &cost);
     int64_t whole = count / pixels * pixels;
-    tile_block b = {.pixels = pixels,
-                    .vectors = vectors,
-                    .pixel_step = pixel_step,
-                    .result_step = result_step,
-                    .weights = weights};
+    tile_block b = *run;
+    b.pixels = pixels;
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), pixels, true, NULL, 0);
-    b.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, loop.index, pixel_step));
-    b.result = ftso_emit_at(e, result, ftso_emit_mul(e, loop.index, result_step));
+    b.operand = ftso_emit_at(e, run->operand, ftso_emit_mul(e, loop.index, b.pixel_step));
+    b.number = ftso_emit_add(e, run->number, ftso_emit_mul(e, loop.index, b.number_step));
     emit_block(j, c, p, &b);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole == count) return;
     b.pixels = (int)(count - whole);
-    b.operand = ftso_emit_at(e, operand, ftso_emit_i64(e, whole * pixel_step));
-    b.result = ftso_emit_at(e, result, ftso_emit_i64(e, whole * result_step));
+    b.operand = ftso_emit_at(e, run->operand, ftso_emit_i64(e, whole * b.pixel_step));
+    b.number = ftso_emit_add(e, run->number, ftso_emit_i64(e, whole * b.number_step));
     emit_block(j, c, p, &b);
 }
 
-/* One phase of one core for `vectors` output vectors at `channel` floats: all its outputs in the band. */
+/* Whether the rows of a band follow each other without a gap. */
+static bool is_one_run(const core *c, const ftso_phase *p)
+{
+    return p->taps_h * p->taps_w == 1 && c->taps.out_step == 1 && c->band.stride == 1 &&
+           c->band.tile_columns == p->columns;
+}
+
+/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. */
 static void emit_phase(job *j, const core *c, const ftso_phase *p, int vectors,
                        LLVMValueRef weights, LLVMValueRef channel)
 {
     ftso_emitter *e = j->e;
     int64_t step = c->taps.out_step, rows = (c->band.rows - p->out_row + step - 1) / step;
     if (rows <= 0 || p->columns <= 0 || (p->taps_h == 0 && c->adds)) return;
-    LLVMValueRef result =
-        ftso_emit_at(e, ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset)), channel);
     int64_t row_floats = c->band.tile_columns * c->tile_stored;
     int64_t start = p->taps_h ? (p->start_h - c->band.first_row) * row_floats +
                                     (p->start_w - c->band.first_column) * c->tile_stored
                               : 0;
-    LLVMValueRef operand = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset + start));
-    int64_t pixel_step = c->band.stride * c->tile_stored, result_step = step * c->stored;
-    bool one_run = p->taps_h * p->taps_w == 1 && step == 1 && c->band.stride == 1 &&
-                   c->band.tile_columns == p->columns;
-    if (one_run) {
-        emit_run(j, c, p, vectors, weights, operand, result, rows * p->columns, pixel_step,
-                 result_step);
+    LLVMValueRef operand = ftso_emit_at(e, c->tile, ftso_emit_i64(e, start));
+    tile_block run = {.vectors = vectors,
+                      .pixel_step = c->band.stride * c->tile_stored,
+                      .number_step = step,
+                      .operand = operand,
+                      .weights = weights,
+                      .channel = channel,
+                      .number = ftso_emit_i64(e, p->out_row * c->taps.out_w + p->out_column)};
+    if (is_one_run(c, p)) {
+        emit_run(j, c, p, &run, rows * p->columns);
         return;
     }
     ftso_loop q;
     ftso_emit_loop(e, &q, ftso_emit_i64(e, 0), ftso_emit_i64(e, rows), 1, true, NULL, 0);
-    LLVMValueRef out_row =
-        ftso_emit_add(e, ftso_emit_mul(e, q.index, step), ftso_emit_i64(e, p->out_row));
-    LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, out_row, c->taps.out_w * c->stored),
-                                    ftso_emit_i64(e, p->out_column * c->stored));
-    LLVMValueRef from = ftso_emit_mul(e, q.index, c->band.stride * row_floats);
-    if (p->taps_h == 0) {
-        ftso_loop columns;
-        ftso_emit_loop(e, &columns, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->columns), 1, true,
-                       NULL, 0);
-        LLVMValueRef at = ftso_emit_at(e, ftso_emit_at(e, result, to),
-                                       ftso_emit_mul(e, columns.index, result_step));
-        for (int k = 0; k < vectors; k++)
-            ftso_emit_store(
-                e, ftso_emit_splat_of(e, 0),
-                ftso_emit_at(e, at, ftso_emit_i64(e, (int64_t)k * e->target.vector_floats)));
-        ftso_emit_loop_end(e, &columns, NULL);
-    } else {
-        emit_run(j, c, p, vectors, weights, ftso_emit_at(e, operand, from),
-                 ftso_emit_at(e, result, to), p->columns, pixel_step, result_step);
-    }
+    run.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, q.index, c->band.stride * row_floats));
+    run.number = ftso_emit_add(e, run.number, ftso_emit_mul(e, q.index, step * c->taps.out_w));
+    emit_run(j, c, p, &run, p->columns);
     ftso_emit_loop_end(e, &q, NULL);
 }
 
@@ -309,14 +358,61 @@ static const core *tile_owner(const job *j, size_t i)
     return j->adds_up ? &j->cores[i] : &j->cores[0];
 }
 
-static void describe(job *j, const ftso_region *region)
+static bool is_in_memory(const ftso_emitter *e, ftso_value value)
+{
+    for (size_t i = 0; i < e->region->read_count; i++)
+        if (e->region->reads[i] == value) return true;
+    return false;
+}
+
+/* Whether output pixel i reads operand pixel i and nothing else. */
+static bool is_pixel_by_pixel(const ftso_taps *taps)
+{
+    const ftso_phase *p = &taps->phases[0];
+    return taps->phase_count == 1 && p->taps_h == 1 && p->taps_w == 1 && taps->stride == 1 &&
+           taps->in_h == taps->out_h && taps->in_w == taps->out_w && p->start_h == 0 &&
+           p->start_w == 0;
+}
+
+/* Pixels that follow each other evenly, in tile and result. */
+static int64_t longest_run(const core *c)
+{
+    const ftso_phase *p = &c->taps.phases[0];
+    return is_one_run(c, p) ? c->band.rows * p->columns : p->columns;
+}
+
+/* The bands of all cores, and of the lead where there is one. */
+static void choose_bands(job *j, const int64_t *tile_channels, int64_t result_channels,
+                         int64_t least)
+{
+    ftso_emitter *e = j->e;
+    const ftso_region *region = e->region;
+    if (region->lead_count) {
+        core *c = &j->cores[0];
+        FTSO_ASSERT(region->lead_count == 1 && region->leads[0] == c->operand &&
+                    is_pixel_by_pixel(&c->taps));
+        j->led = true;
+        j->lead = ftso_depthwise_of(e, c->operand);
+        j->lead.band = ftso_band_of(&j->lead.taps, j->lead.stored, j->lead.stored + result_channels,
+                                    LED_BUDGET_FLOATS, least);
+        for (size_t i = 0; i < j->core_count; i++)
+            j->cores[i].band = ftso_band_with(&j->cores[i].taps, j->lead.band.rows);
+        return;
+    }
+    ftso_taps *taps = FTSO_ARRAY(e->arena, ftso_taps, j->core_count);
+    ftso_band *bands = FTSO_ARRAY(e->arena, ftso_band, j->core_count);
+    for (size_t i = 0; i < j->core_count; i++) taps[i] = j->cores[i].taps;
+    ftso_bands_of(taps, tile_channels, j->core_count, result_channels, BUDGET_FLOATS, least, bands);
+    for (size_t i = 0; i < j->core_count; i++) j->cores[i].band = bands[i];
+}
+
+static void describe(job *j, const ftso_region *region, const ftso_epilogue *epilogue)
 {
     ftso_emitter *e = j->e;
     j->core_count = region->core_count;
     j->adds_up = ftso_region_adds_up(e->schedule, region);
+    j->direct = ftso_emit_epilogue_is_direct(e, epilogue);
     j->cores = FTSO_ARRAY(e->arena, core, region->core_count);
-    ftso_taps *taps = FTSO_ARRAY(e->arena, ftso_taps, region->core_count);
-    ftso_band *bands = FTSO_ARRAY(e->arena, ftso_band, region->core_count);
     int64_t *tile_channels = FTSO_ARRAY(e->arena, int64_t, region->core_count);
     int64_t result_channels = 0;
     for (size_t i = 0; i < region->core_count; i++) {
@@ -332,15 +428,17 @@ static void describe(job *j, const ftso_region *region)
         c->channels = c->transposed ? w.dim[1] : w.dim[0];
         c->stored = ftso_emit_round(e, c->channels);
         c->vectors = (int)(c->stored / e->target.vector_floats);
-        c->block = block_for(e, c->vectors);
         c->tile_stored = ftso_emit_round(e, operand.dim[1]);
-        c->taps = taps[i] =
-            ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c->transposed);
+        c->taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c->transposed);
+        c->in_place = is_in_memory(e, c->operand) && is_pixel_by_pixel(&c->taps);
         tile_channels[i] = tile_owner(j, i) == c ? c->tile_stored : 0;
-        if (!c->adds) result_channels += c->stored;
+        if (!c->adds && !j->direct) result_channels += c->stored;
     }
-    ftso_bands_of(taps, tile_channels, region->core_count, result_channels, BUDGET_FLOATS, bands);
-    for (size_t i = 0; i < region->core_count; i++) j->cores[i].band = bands[i];
+    ftso_shape made = ftso_kernel_shape(e, region->cores[0]);
+    choose_bands(j, tile_channels, result_channels,
+                 ftso_emit_least_bands(e, epilogue, made.dim[0], made.dim[2]));
+    for (size_t i = 0; i < region->core_count; i++)
+        j->cores[i].block = block_for(e, j->cores[i].vectors, longest_run(&j->cores[i]));
 }
 
 /* Places tiles, results and packed weights; returns floats of scratch. */
@@ -350,50 +448,66 @@ static int64_t place(job *j, int64_t *out_shared)
     int64_t shared = 0, scratch = 0;
     for (size_t i = 0; i < j->core_count; i++) {
         core *c = &j->cores[i];
-        const core *owner = tile_owner(j, i);
-        if (owner == c) {
+        if (tile_owner(j, i) == c) {
             c->tile_offset = scratch;
-            scratch +=
-                ftso_emit_round(e, c->band.tile_rows * c->band.tile_columns * c->tile_stored);
-        } else {
-            c->tile_offset = owner->tile_offset;
+            if (!c->in_place) scratch += ftso_band_tile_floats(e, &c->band, c->tile_stored);
         }
         if (c->adds) {
             c->scratch_offset = j->cores[0].scratch_offset;
         } else {
             c->scratch_offset = scratch;
-            scratch += c->band.rows * c->taps.out_w * c->stored;
+            if (!j->direct) scratch += c->band.rows * c->taps.out_w * c->stored;
         }
         c->packed_offset = shared;
         for (int v = 0; v < c->vectors; v += c->block)
             shared += panel_floats(j, c, c->vectors - v < c->block ? c->vectors - v : c->block);
     }
+    if (j->led) {
+        j->lead_packed = shared;
+        shared += ftso_depthwise_packed_floats(&j->lead);
+        j->lead_tile = scratch;
+        scratch += ftso_band_tile_floats(e, &j->lead.band, j->lead.stored);
+    }
     *out_shared = shared;
     return scratch;
 }
 
-/* One band of one image: tiles, then cores, into `results`. */
-static void emit_band(job *j, LLVMValueRef image, LLVMValueRef band, LLVMValueRef *results)
+/* Where the operand of the band lies: in memory, or in a tile that is made here. */
+static LLVMValueRef emit_operand(job *j, const core *c, LLVMValueRef band)
+{
+    ftso_emitter *e = j->e;
+    if (c->in_place) {
+        LLVMValueRef pixel =
+            ftso_emit_add(e, ftso_emit_mul(e, j->image, c->taps.in_h * c->taps.in_w), j->first);
+        return ftso_emit_at(e, e->address[c->operand], ftso_emit_mul(e, pixel, c->tile_stored));
+    }
+    LLVMValueRef tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset));
+    if (j->led) {
+        ftso_depthwise *lead = &j->lead;
+        lead->packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, j->lead_packed));
+        lead->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->lead_tile));
+        lead->result = tile;
+        ftso_emit_band_tile(e, &lead->band, lead->operand, j->image, band, lead->tile);
+        ftso_depthwise_run(e, lead);
+        return tile;
+    }
+    ftso_emit_band_tile(e, &c->band, c->operand, j->image, band, tile);
+    return tile;
+}
+
+/* One band of one image: tiles, then cores, into `results`, the lead's last. */
+static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
 {
     ftso_emitter *e = j->e;
     for (size_t i = 0; i < j->core_count; i++) {
-        const core *c = &j->cores[i];
-        int64_t operand_rows =
-            c->band.rows * c->band.rows_per_output_num / c->band.rows_per_output_den;
-        ftso_tile tile = {.value = c->operand,
-                          .image = image,
-                          .row = ftso_emit_add(e, ftso_emit_mul(e, band, operand_rows),
-                                               ftso_emit_i64(e, c->band.first_row)),
-                          .rows = c->band.tile_rows,
-                          .columns = c->band.tile_columns,
-                          .column = c->band.first_column,
-                          .step = c->band.step,
-                          .address = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset))};
-        if (tile_owner(j, i) == c) ftso_emit_tile(e, &tile);
+        core *c = &j->cores[i];
+        const core *owner = tile_owner(j, i);
+        c->tile = owner == c ? emit_operand(j, c, band) : owner->tile;
         emit_core(j, c);
         results[i] =
             c->adds ? NULL : ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));
     }
+    if (j->led) results[j->core_count] = j->lead.result;
 }
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
@@ -402,30 +516,29 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     (void)schedule;
     ftso_emit_reads_are_constant(e);
     job j = {.e = e};
-    describe(&j, region);
-    int64_t shared, scratch = place(&j, &shared);
+    ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
+    describe(&j, region, &epilogue);
+    int64_t scratch = place(&j, &epilogue.shared_offset);
     emit_prepare(&j, symbol);
 
     const core *first = &j.cores[0];
     int64_t planned = ftso_kernel_shape(e, region->cores[0]).dim[0],
-            per_item = ftso_emit_images_per_item(e, planned);
-    ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, shared);
+            pixels = first->band.rows * first->taps.out_w;
     ftso_emit_function(e, symbol, "body");
     ftso_emit_epilogue_begin(e, &epilogue);
-    ftso_loop images, bands;
-    ftso_emit_images(e, &images, per_item);
-    ftso_emit_loop(e, &bands, ftso_emit_i64(e, 0),
-                   ftso_emit_i64(e, first->taps.out_h / first->band.rows), 1, true, NULL, 0);
-    LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, j.core_count);
-    emit_band(&j, images.index, bands.index, results);
-    int64_t pixels = first->band.rows * first->taps.out_w;
-    ftso_emit_epilogue_run(e, &epilogue, images.index, ftso_emit_mul(e, bands.index, pixels),
-                           ftso_emit_i64(e, pixels), results);
-    ftso_emit_loop_end(e, &bands, NULL);
-    ftso_emit_loop_end(e, &images, NULL);
+    ftso_frame frame;
+    ftso_emit_frame(e, &frame, &epilogue, planned, first->taps.out_h / first->band.rows);
+    j.image = frame.images.index;
+    j.first = ftso_emit_mul(e, frame.rows.index, pixels);
+    LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, j.core_count + 1);
+    emit_band(&j, frame.rows.index, results);
+    if (!j.direct)
+        ftso_emit_epilogue_run(e, &epilogue, j.image, j.first, ftso_emit_i64(e, pixels), results);
+    ftso_emit_frame_end(e, &frame);
     ftso_emit_return(e);
-    ftso_emit_frame_finish(e, &epilogue, symbol, per_item, planned, out_shape);
+    ftso_emit_frame_finish(e, &epilogue, symbol, frame.images_per_item, planned, out_shape);
     out_shape->has_prepare = true;
+    out_shape->parts = frame.parts;
     out_shape->scratch_bytes = 4 * (scratch + 2 * e->target.vector_floats);
     return FTSO_STATUS_OK;
 }

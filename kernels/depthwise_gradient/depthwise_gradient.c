@@ -98,7 +98,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
                x = ftso_kernel_shape(e, node->inputs[1]);
     job j = {.e = e, .channels = x.dim[1], .stored = ftso_emit_round(e, x.dim[1])};
     j.taps = ftso_taps_of(node, node->shape.dim[2], node->shape.dim[3], x, dy, false);
-    j.band = ftso_band_of(&j.taps, j.stored, j.stored, BUDGET_FLOATS);
+    j.band = ftso_band_of(&j.taps, j.stored, j.stored, BUDGET_FLOATS, 1);
     int64_t per_item = ftso_emit_images_per_item(e, x.dim[0]),
             items = (x.dim[0] + per_item - 1) / per_item;
     int64_t slot_floats = j.taps.kernel_h * j.taps.kernel_w * j.stored;

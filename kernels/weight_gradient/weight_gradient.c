@@ -183,7 +183,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     j.dy_stored = ftso_emit_round(e, j.outputs);
     j.vectors = (int)(j.dy_stored / e->target.vector_floats);
     j.block = block_for(&j);
-    j.band = ftso_band_of(&j.taps, j.x_stored, j.dy_stored, BUDGET_FLOATS);
+    j.band = ftso_band_of(&j.taps, j.x_stored, j.dy_stored, BUDGET_FLOATS, 1);
     int64_t per_item = ftso_emit_images_per_item(e, x.dim[0]),
             items = (x.dim[0] + per_item - 1) / per_item;
     int64_t slot_floats = j.taps.kernel_h * j.taps.kernel_w * j.inputs * j.dy_stored;

@@ -28,24 +28,6 @@ store <8 x float> zeroinitializer, ptr %
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 % = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
-% = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
-% = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 store <8 x float> %, ptr %
 % = load <8 x float>, ptr %
 store <8 x float> %, ptr %
