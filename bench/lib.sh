@@ -50,9 +50,9 @@ prepare() {
   echo "versions: $("$ftso" --version | head -1)$(for name in torch onnxruntime openvino; do
     "$python" -c "import $name; print(', $name', getattr($name, '__version__').split('-')[0])" 2>/dev/null | tr -d '\n' || true
   done)"
-  "$ftso" bench examples/darts_cifar10.ftso ftso_cifar10 --repeat 1 --batch=32 --threads "$threads" >"$work/report"
+  "$ftso" bench examples/darts_cifar10.ftso ftso_cifar10 --repeat 1 --batch=32 --threads "$threads" --clock=$clock >"$work/report"
   ceiling=$(sed -nE '1s/.*ceilings ([0-9]+) GFLOP.*/\1/p' "$work/report")
-  echo "ceilings: $(sed -nE '1s/.*ceilings //p' "$work/report"); medians of $rounds rounds, in turns"
+  echo "ceilings: $(sed -nE '1s/.*ceilings //p' "$work/report"); medians of $rounds rounds, in turns$([ $clock = wall ] || echo "; seconds of processor time")"
   echo "load before: $(cut -d' ' -f1-3 /proc/loadavg)"
   echo
 }
@@ -99,9 +99,11 @@ clear_row() { rm -f "$work"/seconds.* "$work"/peak.*; }
 ours_seconds() { sed -nE "s/^$1 +([0-9.]+) ms.*/\1/p" "$work/report" | awk '{ print $1 / 1000 }'; }
 gflop() { sed -nE 's/.* ([0-9.]+) GFLOP,.*/\1/p' "$work/report" | awk '{ g += $1 } END { print g }'; }
 wall() { # NAME COMMAND...: seconds of a process
-  local begin=$EPOCHREALTIME
-  "${@:2}" >"$work/wall.out" 2>&1 || note "failed: ${*:2:3}: $(tail -n 1 "$work/wall.out" | cut -c1-160)"
-  awk "BEGIN { print $EPOCHREALTIME - $begin }" >>"$work/seconds.$1"
+  local TIMEFORMAT='%R %U %S' real user system
+  { time "${@:2}" >"$work/wall.out" 2>&1 || note "failed: ${*:2:3}: $(tail -n 1 "$work/wall.out" | cut -c1-160)"; } 2>"$work/wall.time"
+  read -r real user system <"$work/wall.time"
+  [ $clock = wall ] || real=$(awk "BEGIN { print $user + $system }")
+  echo "$real" >>"$work/seconds.$1"
 }
 
 # measure ROW TITLE MARK LABEL IMAGES FILE NAME OURS... -- KIND PEER-ARGUMENTS...
@@ -126,10 +128,10 @@ measure() {
     elif [ "$kind" = torch ]; then
       continue
     fi
-    ! start "$name" "${peer[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" "$@" || alive+=" $name"
+    ! start "$name" "${peer[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" --clock $clock "$@" || alive+=" $name"
   done
   for ((round = 0; round < rounds; round++)); do
-    "$ftso" bench "${ours[@]}" --repeat 3 --threads "$threads" >"$work/report"
+    "$ftso" bench "${ours[@]}" --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
     ours_seconds "$label" >>"$work/seconds.ftso"
     for name in $alive; do
       if ask "$name" run; then

@@ -4,6 +4,7 @@
 #include "cli/ceilings.h"
 
 #include <string.h>
+#include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -83,33 +84,43 @@ static void stream_task(void *user, int64_t item, int thread)
     for (size_t k = 0; k < 8; k++) p->kept_sum += sums[k];
 }
 
-/* The shortest of TRIES runs of `task` on every thread. */
-static double best_seconds(ftso_pool *pool, ftso_task task, probe *p)
+double ftso_clock_read(ftso_clock_kind kind, int threads)
 {
+    if (kind == FTSO_CLOCK_WALL) return ftso_clock_s();
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return ((double)now.tv_sec + 1e-9 * (double)now.tv_nsec) / threads;
+}
+
+/* The shortest of TRIES runs of `task` on every thread. */
+static double best_seconds(ftso_pool *pool, ftso_task task, probe *p, ftso_clock_kind clock)
+{
+    int threads = ftso_pool_threads(pool);
     double best = 1e9;
     for (int i = 0; i < TRIES; i++) {
-        double start = ftso_clock_s();
-        ftso_pool_run(pool, ftso_pool_threads(pool), task, p);
-        double seconds = ftso_clock_s() - start;
+        double start = ftso_clock_read(clock, threads);
+        ftso_pool_run(pool, threads, task, p);
+        double seconds = ftso_clock_read(clock, threads) - start;
         if (seconds < best) best = seconds;
     }
     return best;
 }
 
-ftso_ceilings ftso_ceilings_measure(ftso_pool *pool, const ftso_target *target)
+ftso_ceilings ftso_ceilings_measure(ftso_pool *pool, const ftso_target *target,
+                                    ftso_clock_kind clock)
 {
     double threads = ftso_pool_threads(pool);
     probe p = {.burn = burn_for(target)};
     ftso_ceilings ceilings = {0};
-    ceilings.flops_per_s =
-        threads * 2.0 * CHAINS * ROUNDS * target->vector_floats / best_seconds(pool, burn_task, &p);
+    ceilings.flops_per_s = threads * 2.0 * CHAINS * ROUNDS * target->vector_floats /
+                           best_seconds(pool, burn_task, &p, clock);
     size_t bytes = (size_t)STREAM_BYTES * (size_t)threads;
     uint64_t *memory = ftso_mem_alloc(bytes);
     if (!memory) return ceilings;
     memset(memory, 1, bytes);
     p.memory = memory;
     p.words = STREAM_BYTES / sizeof(uint64_t);
-    ceilings.bytes_per_s = (double)bytes / best_seconds(pool, stream_task, &p);
+    ceilings.bytes_per_s = (double)bytes / best_seconds(pool, stream_task, &p, clock);
     ftso_mem_free(memory);
     return ceilings;
 }

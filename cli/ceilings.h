@@ -11,7 +11,15 @@ typedef struct ftso_ceilings {
     double bytes_per_s; /* read from memory far larger than the caches */
 } ftso_ceilings;
 
+/*
+ * What time is measured by: seconds on the wall, or seconds of processor time that the threads had on average. The second is
+ * for machines that are busy with other work, and exact with one thread.
+ */
+typedef enum ftso_clock_kind { FTSO_CLOCK_WALL, FTSO_CLOCK_PROCESSOR } ftso_clock_kind;
+double ftso_clock_read(ftso_clock_kind kind, int threads);
+
 /* Takes about a fifth of a second. The vector width is the target's. */
-ftso_ceilings ftso_ceilings_measure(ftso_pool *pool, const ftso_target *target);
+ftso_ceilings ftso_ceilings_measure(ftso_pool *pool, const ftso_target *target,
+                                    ftso_clock_kind clock);
 
 #endif

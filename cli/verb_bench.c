@@ -15,6 +15,7 @@ typedef struct bench_options {
     bool regions, network;
     int repeat;
     int64_t batch;
+    ftso_clock_kind clock;
     ftso_input_options input;
     ftso_road_options road;
 } bench_options;
@@ -25,6 +26,7 @@ enum {
     KEY_REPEAT,
     KEY_NETWORK,
     KEY_BATCH,
+    KEY_CLOCK,
     MAX_REPEAT = 1000,
     MAX_BATCH = 1 << 16
 };
@@ -36,6 +38,8 @@ static const struct argp_option options[] = {
      0},
     {"network", KEY_NETWORK, 0, 0, "NAME is a genotype: time the network built of its cells", 0},
     {"batch", KEY_BATCH, "N", 0, "images of a step (default: as the search or the recipe says)", 0},
+    {"clock", KEY_CLOCK, "wall|processor", 0,
+     "what times are of: the wall (default), or processor time per thread, for a busy machine", 0},
     {"regions", KEY_REGIONS, 0, 0,
      "a line for each region: time, rates, share of the nearer ceiling, bytes moved over the "
      "fewest",
@@ -73,6 +77,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         bench->batch = strtol(arg, &end, 10);
         if (*end || bench->batch < 1 || bench->batch > MAX_BATCH)
             argp_error(state, "--batch takes a number from 1 to %d, not '%s'", MAX_BATCH, arg);
+        break;
+    case KEY_CLOCK:
+        if (strcmp(arg, "wall") != 0 && strcmp(arg, "processor") != 0)
+            argp_error(state, "--clock takes wall or processor, not '%s'", arg);
+        bench->clock = strcmp(arg, "wall") == 0 ? FTSO_CLOCK_WALL : FTSO_CLOCK_PROCESSOR;
         break;
     case KEY_REGIONS:
         bench->regions = true;
@@ -299,7 +308,7 @@ static void print_step(bench_step *step, int repeat, ftso_ceilings ceilings, int
     double flops = 0, seconds = median(step->total, repeat);
     for (size_t i = 0; i < step->program->launch_count; i++)
         flops += step->program->launches[i].flops;
-    printf("%-8s %8.1f ms (%.1f to %.1f), %zu regions, %.1f GFLOP, %.0f GFLOP/s = %.0f%% of the "
+    printf("%-8s %8.2f ms (%.2f to %.2f), %zu regions, %.1f GFLOP, %.0f GFLOP/s = %.0f%% of the "
            "ceiling, %.0f MiB\n",
            step->label, 1e3 * seconds, 1e3 * step->total[0], 1e3 * step->total[repeat - 1],
            step->program->launch_count, 1e-9 * flops, 1e-9 * flops / seconds,
@@ -309,15 +318,15 @@ static void print_step(bench_step *step, int repeat, ftso_ceilings ceilings, int
            (long long)step->program->planned_batch);
 }
 
-static void run(bench_step *steps, size_t count, int repeat)
+static void run(bench_step *steps, size_t count, int repeat, ftso_clock_kind clock, int threads)
 {
     enum { WARM = 2 };
     for (int i = -WARM; i < repeat; i++)
         for (size_t s = 0; s < count; s++) {
-            double start = ftso_clock_s();
+            double start = ftso_clock_read(clock, threads);
             ftso_runner_run(steps[s].runner, steps[s].program->planned_batch,
                             i < 0 ? NULL : steps[s].seconds);
-            if (i >= 0) steps[s].total[i] = ftso_clock_s() - start;
+            if (i >= 0) steps[s].total[i] = ftso_clock_read(clock, threads) - start;
         }
 }
 
@@ -347,13 +356,13 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
     }
     if (status.code != FTSO_OK || count == 0) goto out;
 
-    ftso_ceilings ceilings = ftso_ceilings_measure(pool, &how.target);
+    ftso_ceilings ceilings = ftso_ceilings_measure(pool, &how.target, chosen->clock);
     printf("%s, %d threads, %s: ceilings %.0f GFLOP/s, %.1f GB/s from memory\n",
            what->search ? what->search->name : what->genotype->name, ftso_pool_threads(pool),
            how.target.cpu, 1e-9 * ceilings.flops_per_s, 1e-9 * ceilings.bytes_per_s);
     status = take_memory(steps, count, pool, states);
     if (status.code != FTSO_OK) goto out;
-    run(steps, count, chosen->repeat);
+    run(steps, count, chosen->repeat, chosen->clock, ftso_pool_threads(pool));
     double whole[MAX_REPEAT] = {0};
     for (int i = 0; i < chosen->repeat; i++)
         for (size_t s = 0; s < count; s++) whole[i] += steps[s].total[i];

@@ -93,6 +93,7 @@ verbs() {
   code 2 "$ftso" search --threads=0 a.ftso
   code 2 "$ftso" search --progress=loud a.ftso
   code 2 "$ftso" check --step=left a.ftso
+  code 2 "$ftso" bench --clock=sun a.ftso
   code 2 "$ftso" check --disable=place2 a.ftso
   code 2 "$ftso" show x --format=png
   code 2 "$ftso" count --kernel=0 a.ftso
@@ -364,6 +365,8 @@ stages() {
   says err 'different'
 
   # bench: the plan before anything runs, and what it came to; each region beside its ceiling and the bytes it must move.
+  code 0 "$ftso" bench "$toy" --repeat=1 --clock=processor --threads=1
+  says out 'images/s, batch 32'
   code 0 "$ftso" bench "$toy" --repeat=1 --regions
   ok; sed -n 2p out | grep -Eq '^memory +[0-9.]+ MiB planned, [0-9.]+ MiB taken$' || fail "bench does not say its memory"
   ok; [ "$(grep -Ec '^[0-9]+% of the step is spent in regions below half of their nearer ceiling$' out)" = 2 ] ||

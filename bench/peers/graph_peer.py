@@ -60,7 +60,7 @@ def main():
     images = numpy.random.default_rng(1).standard_normal(
         (options.batch, options.in_channels, options.side, options.side), dtype=numpy.float32)
     version, call = ENGINES[options.engine](options, onnx_file(options), images)
-    serving.serve({"name": options.engine, "version": version}, call, options.warm)
+    serving.serve({"name": options.engine, "version": version}, call, options)
 
 
 if __name__ == "__main__":

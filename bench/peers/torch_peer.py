@@ -126,7 +126,7 @@ def main():
         chosen = call()
         print(json.dumps({"seconds": time.perf_counter() - start, "cell": chosen}), flush=True)
         return
-    serving.serve({"name": "compile" if options.compile else "eager", "version": torch.__version__}, call, options.warm)
+    serving.serve({"name": "compile" if options.compile else "eager", "version": torch.__version__}, call, options)
 
 
 if __name__ == "__main__":
