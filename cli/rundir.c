@@ -295,8 +295,6 @@ ftso_status ftso_run_record_read(ftso_arena *arena, const char *run, ftso_run_re
     out->train = record ? member(arena, record, "train") : NULL;
     out->data = record ? member(arena, record, "data") : NULL;
     out->device = record ? member(arena, record, "device") : NULL;
-    out->keep = (int)number(record, "keep");
-    out->save_steps = number(record, "save_every");
     out->vector_floats = (int)number(record, "vector_floats");
     out->done = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(record, "done"));
     const cJSON *set = cJSON_GetObjectItemCaseSensitive(record, "set"), *item;

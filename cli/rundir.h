@@ -45,8 +45,7 @@ ftso_status FTSO_MUST_USE ftso_run_record_write(const char *run, cJSON *record);
 typedef struct ftso_run_record {
     const char *verb, *file, *space; /* file: the space file's name in the run directory */
     const char *search, *train, *data, *device;
-    int keep, vector_floats;
-    int64_t save_steps;
+    int vector_floats;
     bool done;
     const char *overrides[MAX_OVERRIDES];
     size_t override_count;

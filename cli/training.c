@@ -175,6 +175,10 @@ ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
     *out = (ftso_setup){.train = train, .genotype = genotype, .device = device};
     ftso_arena *arena = &input->arena;
     ftso_network *judge, *network;
+    ftso_lower_options how = ftso_train_lower_options(train, true);
+    if (!ftso_network_require(arena, &input->diag, train->require, train->space, genotype, &how))
+        return ftso_error(FTSO_ERROR_USER, "the network is larger than recipe '%s' requires",
+                          train->name);
     FTSO_TRY(lower(input, out, true, &judge));
     network = judge;
     if (trains) FTSO_TRY(lower(input, out, false, &network));

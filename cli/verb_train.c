@@ -10,15 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_DATA = 512, KEY_PROGRESS, KEY_CELL, KEY_KEEP, KEY_EVERY, DEFAULT_KEEP = 3 };
+enum { KEY_DATA = 512, KEY_PROGRESS, KEY_CELL };
 static const double save_every_s = 600;
 
 typedef struct train_options {
     bool resumes;
     const char *path, *name; /* file and recipe; the run */
     const char *run, *data, *cell;
-    int keep;
-    int64_t save_steps;
     ftso_progress_mode progress;
     bool quiet;
     ftso_input_options input;
@@ -44,9 +42,6 @@ static const struct argp_option train_only[] = {
      "or DARTS text (default: what the recipe says)",
      0},
     {"output", 'o', "FOLDER", 0, "run directory to make (default: runs/NAME, runs/NAME-2, …)", 0},
-    {"keep", KEY_KEEP, "N", 0, "checkpoints that stay besides the best one (default: 3)", 0},
-    {"save-every", KEY_EVERY, "STEPS", 0,
-     "save every so many steps too, besides each epoch's end and every ten minutes", 0},
     {0},
 };
 
@@ -58,15 +53,6 @@ static const struct argp_option common[] = {
     {"quiet", 'q', 0, 0, "print nothing but the run directory's name and errors", 0},
     {0},
 };
-
-static int64_t whole(struct argp_state *state, const char *what, const char *text, long long most)
-{
-    char *end;
-    long long value = strtoll(text, &end, 10);
-    if (*end || end == text || value < 1 || value > most)
-        argp_error(state, "%s takes a number from 1 to %lld, not '%s'", what, most, text);
-    return value;
-}
 
 static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
@@ -109,12 +95,6 @@ static error_t parse_train(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_CELL:
         train->cell = arg;
-        return 0;
-    case KEY_KEEP:
-        train->keep = (int)whole(state, "--keep", arg, 1000);
-        return 0;
-    case KEY_EVERY:
-        train->save_steps = whole(state, "--save-every", arg, 1000000000);
         return 0;
     default:
         return ftso_parse_subject(key, arg, state, &train->path, &train->name,
@@ -198,8 +178,6 @@ static ftso_status write_record(const job *j, const ftso_trained *trained, bool 
     if (j->chosen->data) cJSON_AddStringToObject(record, "data", j->chosen->data);
     cJSON_AddStringToObject(record, "device", setup->device->name);
     cJSON_AddNumberToObject(record, "vector_floats", j->vector_floats);
-    cJSON_AddNumberToObject(record, "keep", j->chosen->keep);
-    cJSON_AddNumberToObject(record, "save_every", (double)j->chosen->save_steps);
     cJSON_AddNumberToObject(record, "parameters", (double)setup->weight_total);
     cJSON_AddBoolToObject(record, "interrupted", interrupted);
     cJSON_AddBoolToObject(record, "done", trained && !interrupted);
@@ -352,8 +330,8 @@ static ftso_status train_with(job *j, ftso_log *log, const ftso_checkpoint_file 
                               .moments = setup->moments,
                               .moment_count = setup->moment_count,
                               .folder = j->run,
-                              .keep = chosen->keep,
-                              .save_steps = chosen->save_steps,
+                              .keep = (int)setup->train->checkpoint_keep,
+                              .save_steps = setup->train->checkpoint_steps,
                               .save_seconds = save_every_s,
                               .metadata = setup->metadata,
                               .metadata_count = setup->metadata_count,
@@ -464,7 +442,7 @@ static ftso_status train_on(train_options *chosen, ftso_input *input, const ftso
 
 int ftso_verb_train(int argc, char **argv)
 {
-    train_options chosen = {.keep = DEFAULT_KEEP};
+    train_options chosen = {.resumes = false};
     ftso_road_options_init(&chosen.road);
     int code = ftso_argp_run(&argp_train, argc, argv, &chosen);
     if (code >= 0) return code;
@@ -532,8 +510,6 @@ static ftso_status read_run(ftso_arena *arena, train_options *chosen, ftso_run_r
                           record->verb);
     if (!chosen->data) chosen->data = record->data;
     if (record->device && strcmp(record->device, "reference") == 0) chosen->road.reference = true;
-    chosen->keep = record->keep > 0 ? record->keep : DEFAULT_KEEP;
-    chosen->save_steps = record->save_steps;
     return FTSO_STATUS_OK;
 }
 

@@ -4,7 +4,7 @@
  */
 #include "sema_internal.h"
 
-enum { DEFAULT_KEEP = 2 };
+enum { DEFAULT_KEEP = 3 };
 
 /* Whether a cell found in one space can be built in the other: its cells have the same names, inputs and nodes. */
 static bool fits(const ftso_genotype *genotype, const ftso_space *space)

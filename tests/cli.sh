@@ -434,7 +434,7 @@ streams() {
 make_recipe() {
   make_toy
   sed -i '/^train toy_train/,/^}/d' "$toy"
-  cat >>"$toy" <<'END'
+  cat >>"$toy" <<END
 genotype tiny : toy = Genotype(normal=[('conv_3x3', 0), ('conv_3x3', 2)], normal_concat=range(2, 4));
 train tiny_train {
     space = toy;
@@ -445,6 +445,9 @@ train tiny_train {
     drop_path = 0.2;
     optimizer = sgd(lr = cosine(0.1, 0), momentum = 0.9, weight_decay = 3e-4, clip = 5);
     seed = 0;
+    checkpoint {
+        every = ${1:-1000} iterations;
+    }
 }
 END
 }
@@ -518,6 +521,8 @@ train() {
   code 2 "$ftso" train spaces/bare.ftso
   says err '--cell'
   code 5 "$ftso" train "$toy" --data=nowhere -o none
+  code 1 "$ftso" train "$toy" -o none --set 'train.tiny_train.require=params < 1 M and macs < 2'
+  says err 'require'
   absent none
 
   # Weights of another network are told apart; so is what is no weights file at all.
@@ -595,10 +600,10 @@ train() {
 
 # Killed at fifty moments, most of them during saves; a damaged checkpoint on the way.
 kills() {
-  make_recipe
+  make_recipe 1 # saves after every step
   local begun ended span moment process kill=0 lives=0 run=killed-1
   begun=$(date +%s%N)
-  code 0 "$ftso" train "$toy" -q -o straight --save-every=1 --set train.tiny_train.epochs=8
+  code 0 "$ftso" train "$toy" -q -o straight --set train.tiny_train.epochs=8
   ended=$(date +%s%N)
   span=$(((ended - begun) / 6000000)) # a sixth of a whole run, in milliseconds
   RANDOM=11
@@ -607,7 +612,7 @@ kills() {
       "$ftso" resume $run -q >out 2>err &
     else
       rm -rf $run
-      "$ftso" train "$toy" -q -o $run --save-every=1 --set train.tiny_train.epochs=8 >out 2>err &
+      "$ftso" train "$toy" -q -o $run --set train.tiny_train.epochs=8 >out 2>err &
     fi
     process=$!
     moment=$((RANDOM % (span + 1)))
@@ -620,7 +625,7 @@ kills() {
       *) fail "a resumed run failed"; break ;;
     esac
   done
-  [ -f $run/run.json ] || { rm -rf $run; "$ftso" train "$toy" -q -o $run --save-every=1 --set train.tiny_train.epochs=8; }
+  [ -f $run/run.json ] || { rm -rf $run; "$ftso" train "$toy" -q -o $run --set train.tiny_train.epochs=8; }
   sed -i 's/"done":	true/"done":	false/' $run/run.json
   echo half >$run/curves.svg.4711.tmp
   code 0 "$ftso" resume $run
