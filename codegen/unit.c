@@ -10,14 +10,18 @@
 #include "codegen_identity.h" /* generated: FTSO_CODEGEN_IDENTITY */
 
 #include <llvm-c/Analysis.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 
 /* Emitters unroll and vectorise themselves; what is left is to clean up, hoist and allocate registers. */
-static const char pipeline[] = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,"
-                               "simplifycfg,loop-mssa(licm),gvn,dse,"
-                               "instcombine<no-verify-fixpoint>,simplifycfg)";
+static const char pipeline[] =
+    "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),early-cse<memssa>,"
+    "simplifycfg)";
+
+/* Emitters choose addresses, and processors reorder: strength reduction took a quarter of a unit's time, for nothing. */
+static const char *const llvm_options[] = {"ftso", "-disable-lsr"};
 
 const char *ftso_codegen_identity(void)
 {
@@ -32,10 +36,10 @@ ftso_unit_key ftso_unit_key_of(const ftso_compiler_options *options, const ftso_
     LLVMGetVersion(&major, &minor, &patch);
     ftso_text text;
     ftso_text_init(&text);
-    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d\n%s\n%d %d\n", identity, major,
+    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d\n%s %s\n%d %d\n", identity, major,
                      minor, patch, t->triple, t->cpu, t->features, t->vector_floats,
-                     t->vector_registers, t->has_fma, pipeline, options->tuning.pixel_block,
-                     options->tuning.channel_block);
+                     t->vector_registers, t->has_fma, pipeline, llvm_options[1],
+                     options->tuning.pixel_block, options->tuning.channel_block);
     ftso_region_key(schedule, region, &text);
     FTSO_ASSERT(!text.failed);
     uint64_t low = ftso_hash(FTSO_HASH_SEED, text.data, text.length);
@@ -70,6 +74,8 @@ void ftso_targets_init(void)
     LLVMInitializeRISCVTarget();
     LLVMInitializeRISCVTargetMC();
     LLVMInitializeRISCVAsmPrinter();
+    /* asked again, LLVM keeps the first answer */
+    LLVMParseCommandLineOptions(FTSO_COUNT(llvm_options), llvm_options, "");
 }
 
 LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
@@ -81,7 +87,7 @@ LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
         return NULL;
     }
     return LLVMCreateTargetMachine(found, target->triple, target->cpu, target->features,
-                                   LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+                                   LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
 static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,

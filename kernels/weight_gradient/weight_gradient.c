@@ -62,18 +62,17 @@ static void emit_block(job *j, LLVMValueRef x, LLVMValueRef slot, LLVMValueRef c
             e,
             ftso_emit_at(
                 e, to, ftso_emit_i64(e, i / vectors * j->dy_stored + (int64_t)(i % vectors) * v)));
-    LLVMValueRef first = ftso_emit_at(e, x, channel), dy = ftso_emit_at(e, j->dy_tile, lane);
+    /* both pointers walk along: two more carried values, after the sums */
+    FTSO_ASSERT(count + 2 <= FTSO_MAX_CARRIED);
+    int64_t gap = x_row - j->taps.out_w * x_pixel;
+    sums[count] = ftso_emit_at(e, x, channel);
+    sums[count + 1] = ftso_emit_at(e, j->dy_tile, lane);
     ftso_loop row, column;
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->band.rows), 1, true, sums,
-                   count);
-    LLVMValueRef x_at_row = ftso_emit_at(e, first, ftso_emit_mul(e, row.index, x_row));
-    LLVMValueRef dy_at_row =
-        ftso_emit_at(e, dy, ftso_emit_mul(e, row.index, j->taps.out_w * j->dy_stored));
+                   count + 2);
     ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->taps.out_w), 1, true,
-                   row.carried, count);
-    LLVMValueRef x_at = ftso_emit_at(e, x_at_row, ftso_emit_mul(e, column.index, x_pixel));
-    LLVMValueRef dy_at = ftso_emit_at(e, dy_at_row, ftso_emit_mul(e, column.index, j->dy_stored)),
-                 g[8];
+                   row.carried, count + 2);
+    LLVMValueRef x_at = column.carried[count], dy_at = column.carried[count + 1], g[8];
     for (int k = 0; k < vectors; k++)
         g[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy_at, ftso_emit_i64(e, (int64_t)k * v)));
     for (int r = 0; r < rows; r++) {
@@ -82,7 +81,10 @@ static void emit_block(job *j, LLVMValueRef x, LLVMValueRef slot, LLVMValueRef c
         for (int k = 0; k < vectors; k++)
             next[r * vectors + k] = ftso_emit_fma(e, spread, g[k], column.carried[r * vectors + k]);
     }
+    next[count] = ftso_emit_at(e, x_at, ftso_emit_i64(e, x_pixel));
+    next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, j->dy_stored));
     ftso_emit_loop_end(e, &column, next);
+    column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, gap));
     ftso_emit_loop_end(e, &row, column.carried);
     for (int i = 0; i < count; i++)
         ftso_emit_store(
