@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BUDGET_FLOATS = 8192, LED_BUDGET_FLOATS = 12288, MAX_VECTORS = 8, MAX_PIXELS = 14 };
+enum { BUDGET_FLOATS = 8192, LED_BUDGET_FLOATS = 24576, MAX_VECTORS = 8, MAX_PIXELS = 14 };
 
 /* One core of the region. `operand_channels` are summed over, `channels` are made. */
 typedef struct core {
