@@ -70,6 +70,7 @@ static const field launch_fields[] = {
     {TEXT, AT(ftso_launch, label)},
     {PLAIN, AT(ftso_launch, flops)},
     {PLAIN, AT(ftso_launch, bytes)},
+    {PLAIN, AT(ftso_launch, least_bytes)},
     {PLAIN, AT(ftso_launch, once)},
     {PLAIN, AT(ftso_launch, prepared_once)},
     {PLAIN, AT(ftso_launch, kept_offset_bytes)},
