@@ -65,10 +65,14 @@ static ftso_lower_options lower_options(ftso_arena *arena, const oracle *file,
                                   .layers = oracle_int(file, "layers", 0),
                                   .channels = oracle_int(file, "channels", 0),
                                   .edge_weights = oracle_int(file, "edge_weights", 0) != 0,
+                                  .running = oracle_int(file, "train", 0) != 0,
+                                  .drop_path = oracle_int(file, "drop_path", 0) != 0,
                                   .aux = oracle_int(file, "auxiliary", 0) != 0};
     if (oracle_int(file, "raw", 0)) options.normalize = FTSO_NORMALIZE_RAW;
     const char *text = oracle_find(file, "smoothing");
     if (text) options.label_smoothing = ftso_double_parse(text, NULL);
+    if ((text = oracle_find(file, "aux_weight")))
+        options.aux_weight = ftso_double_parse(text, NULL);
     if ((text = oracle_find(file, "ops"))) options.ops = find_ops(arena, unit, text);
     if ((text = oracle_find(file, "k"))) {
         ftso_arith *k = FTSO_NEW(arena, ftso_arith);
@@ -91,33 +95,44 @@ static int read_numbers(const char *text, double *out, int most)
     return count;
 }
 
+static ftso_optimizer read_adam(const char *text)
+{
+    double v[4];
+    assert_int_equal(read_numbers(text, v, 4), 4);
+    return (ftso_optimizer){.kind = FTSO_ADAM,
+                            .lr = {FTSO_LR_CONSTANT, v[0], v[0]},
+                            .beta1 = v[1],
+                            .beta2 = v[2],
+                            .weight_decay = v[3],
+                            .eps = 1e-8};
+}
+
 static void read_rules(oracle_case *c)
 {
     double v[5];
-    assert_int_equal(read_numbers(oracle_find(c->file, "sgd"), v, 5), 5);
-    c->weight_rule = (ftso_optimizer){.kind = FTSO_SGD,
-                                      .lr = {FTSO_LR_CONSTANT, v[0], v[0]},
-                                      .momentum = v[1],
-                                      .weight_decay = v[2],
-                                      .clip = v[3],
-                                      .nesterov = v[4] != 0};
-    if (!c->has_arch) return;
-    assert_int_equal(read_numbers(oracle_find(c->file, "adam"), v, 4), 4);
-    c->arch_rule = (ftso_optimizer){.kind = FTSO_ADAM,
-                                    .lr = {FTSO_LR_CONSTANT, v[0], v[0]},
-                                    .beta1 = v[1],
-                                    .beta2 = v[2],
-                                    .weight_decay = v[3],
-                                    .eps = 1e-8};
+    const char *adam = oracle_find(c->file, "weights_adam");
+    if (adam) {
+        c->weight_rule = read_adam(adam);
+    } else {
+        assert_int_equal(read_numbers(oracle_find(c->file, "sgd"), v, 5), 5);
+        c->weight_rule = (ftso_optimizer){.kind = FTSO_SGD,
+                                          .lr = {FTSO_LR_CONSTANT, v[0], v[0]},
+                                          .momentum = v[1],
+                                          .weight_decay = v[2],
+                                          .clip = v[3],
+                                          .nesterov = v[4] != 0};
+    }
+    if (c->has_arch) c->arch_rule = read_adam(oracle_find(c->file, "adam"));
 }
 
-double *oracle_gather(ftso_arena *arena, const oracle_case *c, const char *prefix)
+/* The tensors PREFIX/<name> of a table, and no others of that prefix, in the order of the flat state. */
+static double *gather(ftso_arena *arena, const oracle_case *c, const char *prefix,
+                      const ftso_weight *table, size_t count, int64_t total)
 {
-    const ftso_network *network = c->steps[1].network;
-    double *flat = FTSO_ARRAY(arena, double, (size_t)c->weight_total + 1);
+    double *flat = FTSO_ARRAY(arena, double, (size_t)total + 1);
     size_t length = strlen(prefix), stored = 0;
-    for (size_t i = 0; i < network->weight_count; i++) {
-        const ftso_weight *weight = &network->weight_table[i];
+    for (size_t i = 0; i < count; i++) {
+        const ftso_weight *weight = &table[i];
         const oracle_tensor *tensor = oracle_get(c->file, "%s/%s", prefix, weight->name);
         assert_int_equal(tensor->count, ftso_shape_count(weight->shape));
         memcpy(flat + weight->offset, tensor->data, tensor->count * sizeof(double));
@@ -125,8 +140,22 @@ double *oracle_gather(ftso_arena *arena, const oracle_case *c, const char *prefi
     for (size_t i = 0; i < c->file->tensor_count; i++)
         stored += !strncmp(c->file->tensors[i].name, prefix, length) &&
                   c->file->tensors[i].name[length] == '/';
-    assert_int_equal(stored, network->weight_count);
+    assert_int_equal(stored, count);
     return flat;
+}
+
+double *oracle_gather(ftso_arena *arena, const oracle_case *c, const char *prefix)
+{
+    const ftso_network *network = c->steps[1].network;
+    return gather(arena, c, prefix, network->weight_table, network->weight_count,
+                  network->weight_total);
+}
+
+double *oracle_gather_running(ftso_arena *arena, const oracle_case *c, const char *prefix)
+{
+    const ftso_network *network = c->trains ? c->steps[1].network : c->inference;
+    return gather(arena, c, prefix, network->running_table, network->running_count,
+                  network->running_total);
 }
 
 double oracle_correction(double beta, int64_t t)
@@ -158,6 +187,8 @@ oracle_case *oracle_build(ftso_arena *arena, const char *name)
         assert_non_null(genotype);
     }
     c->has_arch = !genotype;
+    c->trains = options.running;
+    c->drop_count = oracle_int(file, "drop_path", 0);
     c->batch = options.batch;
     read_rules(c);
     for (int i = c->has_arch ? 0 : 1; i < 2; i++) {
@@ -174,13 +205,19 @@ oracle_case *oracle_build(ftso_arena *arena, const char *name)
     }
     if (genotype && oracle_find(file, "inference")) {
         options.inference = true;
+        options.drop_path = false;
         c->inference = ftso_lower_network(arena, &diag, space, genotype, &options);
         expect_clean(&diag);
         assert_non_null(c->inference);
     }
+    if (c->drop_count) assert_int_equal(c->steps[1].network->drop_count, c->drop_count);
     c->weight_total = c->steps[1].network->weight_total;
     c->arch_total = c->steps[1].network->arch_total;
     c->weights = oracle_gather(arena, c, "weights");
+    if (c->inference) {
+        c->running = oracle_gather_running(arena, c, "running");
+        c->running_total = c->inference->running_total;
+    }
     if (c->has_arch) {
         const oracle_tensor *arch = oracle_get(file, "arch");
         assert_int_equal(arch->count, c->arch_total);

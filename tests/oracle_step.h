@@ -20,8 +20,10 @@ typedef struct oracle_case {
     oracle_step steps[2];    /* of arch, of weights */
     ftso_network *inference; /* a found network with running statistics, or NULL */
     bool has_arch;
-    int64_t batch, weight_total, arch_total;
-    double *weights, *arch; /* where the case starts */
+    bool trains;        /* the weight step keeps running statistics */
+    int64_t drop_count; /* columns of its drop-path masks; 0: none */
+    int64_t batch, weight_total, arch_total, running_total;
+    double *weights, *arch, *running; /* where the case starts */
     ftso_optimizer weight_rule, arch_rule;
 } oracle_case;
 
@@ -43,11 +45,17 @@ typedef struct oracle_case {
     X(found_darts_v2, "found-darts-v2")                                                            \
     X(found_all_kinds, "found-all-kinds")                                                          \
     X(found_aux, "found-aux")                                                                      \
-    X(nb201_found, "nb201-found")
+    X(nb201_found, "nb201-found")                                                                  \
+    X(train_sgd, "train-sgd")                                                                      \
+    X(train_adam, "train-adam")                                                                    \
+    X(train_nesterov, "train-nesterov")                                                            \
+    X(train_nb201, "train-nb201")
 
 oracle_case *oracle_build(ftso_arena *arena, const char *name);
 /* The stored tensors PREFIX/<weight name> put together in our flat order; every weight must be there. */
 double *oracle_gather(ftso_arena *arena, const oracle_case *c, const char *prefix);
+/* The same for running statistics. */
+double *oracle_gather_running(ftso_arena *arena, const oracle_case *c, const char *prefix);
 /* 1/(1 - beta^t), as the step wants it. */
 double oracle_correction(double beta, int64_t t);
 

@@ -57,6 +57,11 @@ static void run_images(const runner *r, const char *kind, int64_t batch_number, 
     const oracle_tensor *label = oracle_get(r->c->file, "%s.label/%d", kind, (int)batch_number);
     bind(r, "image", image->data, image->count / (size_t)r->c->batch * (size_t)count);
     bind(r, "label", label->data, (size_t)count);
+    if (r->c->drop_count) {
+        const oracle_tensor *masks = oracle_get(r->c->file, "%s.drop/%d", kind, (int)batch_number);
+        assert_int_equal(masks->count, r->c->batch * r->c->drop_count);
+        bind(r, "drop_path", masks->data, (size_t)(count * r->c->drop_count));
+    }
     test_ok(ftso_interp_run(r->interp, count));
 }
 
@@ -111,6 +116,21 @@ static void expect_weights(ftso_arena *arena, const oracle_case *c, const char *
     }
 }
 
+/* The statistics that a run left, tensor by tensor. */
+static void expect_running(ftso_arena *arena, const runner *r, const char *prefix, double limit)
+{
+    const oracle_case *c = r->c;
+    if (!c->trains) return;
+    prefix = ftso_format(arena, "%srunning", prefix);
+    const double *ours = state_of(r, "running"), *theirs = oracle_gather_running(arena, c, prefix);
+    const ftso_network *network = r->step->network;
+    for (size_t i = 0; i < network->running_count; i++) {
+        const ftso_weight *row = &network->running_table[i];
+        expect_near(c, ftso_format(arena, "%s of %s", prefix, row->name), ours + row->offset,
+                    theirs + row->offset, (size_t)ftso_shape_count(row->shape), 0, limit);
+    }
+}
+
 /* Slice by slice of `arch`, as the file's "arch" lines cut it. */
 static void expect_arch(ftso_arena *arena, const oracle_case *c, const char *what,
                         const double *ours, const oracle_tensor *theirs, double limit)
@@ -129,6 +149,19 @@ static void expect_arch(ftso_arena *arena, const oracle_case *c, const char *wha
         slices++;
     }
     assert_true(slices > 0);
+}
+
+/* Where the weight step starts: weights, statistics, moments of zero. */
+static void bind_start(ftso_arena *arena, const runner *r)
+{
+    const oracle_case *c = r->c;
+    size_t total = (size_t)c->weight_total;
+    const double *zeros = FTSO_ARRAY(arena, double, total);
+    bool adam = c->weight_rule.kind == FTSO_ADAM;
+    bind(r, "weights", c->weights, total);
+    if (c->trains) bind(r, "running", c->running, (size_t)c->running_total);
+    bind(r, adam ? "weights.m" : "weights.momentum", zeros, total);
+    if (adam) bind(r, "weights.v", zeros, total);
 }
 
 static double *difference(ftso_arena *arena, const double *now, const double *before, int64_t count)
@@ -158,10 +191,9 @@ static void check_steps(const char *name, bool passes)
     int64_t steps = oracle_int(c->file, "steps", 0), batches = oracle_int(c->file, "batches", 0);
     size_t weight_total = (size_t)c->weight_total, arch_total = (size_t)c->arch_total;
     runner weight_step = runner_new(&arena, c, 1, passes), arch_step = {0};
-    bind(&weight_step, "weights", c->weights, weight_total);
-    double *zeros = FTSO_ARRAY(&arena, double, weight_total + arch_total);
-    bind(&weight_step, "weights.momentum", zeros, weight_total);
+    bind_start(&arena, &weight_step);
     if (c->has_arch) {
+        double *zeros = FTSO_ARRAY(&arena, double, arch_total);
         arch_step = runner_new(&arena, c, 0, passes);
         bind(&arch_step, "arch", c->arch, arch_total);
         bind(&arch_step, "arch.m", zeros, arch_total);
@@ -191,6 +223,7 @@ static void check_steps(const char *name, bool passes)
         run_step(&weight_step, "train", t % batches);
         if (!looks) continue;
         expect_loss(&weight_step, ftso_format(&arena, "%s.", when), limit);
+        expect_running(&arena, &weight_step, ftso_format(&arena, "%s.", when), limit);
         if (t == 0)
             expect_weights(&arena, c, "first.gradient", output_of(&weight_step, "gradient"), limit);
         expect_weights(
@@ -215,9 +248,6 @@ static void check_short(const char *name, bool passes)
     double *zeros = FTSO_ARRAY(&arena, double, weight_total + arch_total);
     for (int which = c->has_arch ? 0 : 1; which < 2; which++) {
         runner r = runner_new(&arena, c, which, passes);
-        bind(&r, "weights", c->weights, weight_total);
-        if (c->has_arch) bind(&r, "arch", c->arch, arch_total);
-        if (which) bind(&r, "weights.momentum", zeros, weight_total);
         if (!which) bind(&r, "arch.m", zeros, arch_total);
         if (!which) bind(&r, "arch.v", zeros, arch_total);
         bind_rule(&r, which ? &c->weight_rule : &c->arch_rule, 1);
@@ -225,7 +255,10 @@ static void check_short(const char *name, bool passes)
         for (char *end; *text; text = end) {
             long long count = strtoll(text, &end, 10);
             const char *prefix = ftso_format(&arena, "short.%lld.%s", count, which ? "" : "arch.");
-            bind(&r, "weights", c->weights, weight_total);
+            if (which)
+                bind_start(&arena, &r);
+            else
+                bind(&r, "weights", c->weights, weight_total);
             if (c->has_arch) bind(&r, "arch", c->arch, arch_total);
             run_images(&r, which ? "train" : "valid", 0, count);
             const oracle_tensor *loss = oracle_get(c->file, "%sloss", prefix);
@@ -235,6 +268,7 @@ static void check_short(const char *name, bool passes)
                             oracle_get(c->file, "%sgradient", prefix), limit);
                 continue;
             }
+            expect_running(&arena, &r, prefix, limit);
             const ftso_weight *stem = &r.step->network->weight_table[0];
             const oracle_tensor *gradient =
                 oracle_get(c->file, "%sgradient/%s", prefix, stem->name);
@@ -257,19 +291,12 @@ static void check_inference(const char *name)
     const ftso_network *network = c->inference;
     const oracle_tensor *image = oracle_get(c->file, "valid.image/0");
     const oracle_tensor *logits = oracle_get(c->file, "inference.logits");
-    double *running = FTSO_ARRAY(&arena, double, (size_t)network->running_total);
-    for (size_t i = 0; i < network->running_count; i++) {
-        const ftso_weight *row = &network->running_table[i];
-        const oracle_tensor *stored = oracle_get(c->file, "running/%s", row->name);
-        assert_int_equal(stored->count, ftso_shape_count(row->shape));
-        memcpy(running + row->offset, stored->data, stored->count * sizeof(double));
-    }
     for (int passes = 0; passes < 2; passes++) {
         ftso_graph *graph = network->graph;
         if (passes) test_ok(ftso_passes_run(&arena, graph, NULL, 0, NULL, NULL, &graph));
         runner r = {c, &c->steps[1], graph, ftso_interp_new(graph)};
         bind(&r, "weights", c->weights, (size_t)c->weight_total);
-        bind(&r, "running", running, (size_t)network->running_total);
+        bind(&r, "running", c->running, (size_t)network->running_total);
         for (int64_t count = c->batch; count;
              count = count > 1 ? 1 : 0) { /* all images, then one alone */
             size_t share = (size_t)(c->batch / count);
@@ -289,6 +316,10 @@ static void inference(void **state)
     check_inference("found-darts-v2");
     check_inference("found-all-kinds");
     check_inference("nb201-found");
+    check_inference("train-sgd");
+    check_inference("train-adam");
+    check_inference("train-nesterov");
+    check_inference("train-nb201");
 }
 
 static void check_case(const char *name)

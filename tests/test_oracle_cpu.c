@@ -101,15 +101,20 @@ static void run_both(ftso_arena *arena, const judged *j, const double *arch, con
     if (arch) give(arena, j, "arch", arch, (size_t)c->arch_total, true);
     give(arena, j, suffixed(arena, j, "lr"), &lr, 1, false);
     if (j->rule->kind == FTSO_ADAM) {
-        give(arena, j, "arch.m", zeros, (size_t)j->total, true);
-        give(arena, j, "arch.v", zeros, (size_t)j->total, true);
-        give(arena, j, "arch.adam1", &corrections[0], 1, false);
-        give(arena, j, "arch.adam2", &corrections[1], 1, false);
+        give(arena, j, suffixed(arena, j, "m"), zeros, (size_t)j->total, true);
+        give(arena, j, suffixed(arena, j, "v"), zeros, (size_t)j->total, true);
+        give(arena, j, suffixed(arena, j, "adam1"), &corrections[0], 1, false);
+        give(arena, j, suffixed(arena, j, "adam2"), &corrections[1], 1, false);
     } else {
         give(arena, j, "weights.momentum", zeros, (size_t)j->total, true);
     }
     give(arena, j, "image", image->data, image->count, false);
     give(arena, j, "label", label->data, label->count, false);
+    if (c->trains) give(arena, j, "running", c->running, (size_t)c->running_total, true);
+    if (c->drop_count) {
+        const oracle_tensor *masks = oracle_get(c->file, "%s.drop/%d", kind, b);
+        give(arena, j, "drop_path", masks->data, masks->count, false);
+    }
     test_ok(j->device->run(j->device->self, j->loaded, c->batch));
     test_ok(ftso_interp_run(j->truth, c->batch));
 }
@@ -205,8 +210,8 @@ static void expect_adam(const judged *j, const double *start, const double *grad
         double change = -rule->lr.first * m / (sqrt(v) + rule->eps);
         double limit = ldexp(fabs(start[i]) + fabs(change), -23) + 1e-5 * fabs(change);
         if (!(fabs(after[i] - start[i] - change) <= limit))
-            fail_msg("%s: Adam moved edge weight %lld by %.9g, not %.9g", j->c->file->name,
-                     (long long)i, after[i] - start[i], change);
+            fail_msg("%s: Adam moved number %lld by %.9g, not %.9g", j->c->file->name, (long long)i,
+                     after[i] - start[i], change);
     }
 }
 
@@ -232,6 +237,26 @@ static void arch_batch(errors *e, const judged *j, int b)
     expect_adam(j, c->arch, gradient, take_target(e->arena, j));
 }
 
+/* How far each running statistic moved. */
+static void note_running(errors *e, const judged *j)
+{
+    const oracle_case *c = j->c;
+    const ftso_network *network = j->step->network;
+    size_t total = (size_t)c->running_total;
+    float *single = FTSO_ARRAY(e->arena, float, total);
+    double *moved = FTSO_ARRAY(e->arena, double, total);
+    test_ok(j->device->read_state(j->device->self, "running", single, c->running_total));
+    for (size_t i = 0; i < total; i++) moved[i] = (double)single[i] - c->running[i];
+    const double *truth = difference(
+        e->arena, ftso_interp_state(j->truth, ftso_graph_find(network->graph, "running"))->data,
+        c->running, c->running_total);
+    for (size_t i = 0; i < network->running_count; i++) {
+        const ftso_weight *row = &network->running_table[i];
+        note(e, ftso_format(e->arena, "running/%s", row->name), moved + row->offset,
+             truth + row->offset, (size_t)ftso_shape_count(row->shape));
+    }
+}
+
 static void weight_batch(errors *e, const judged *j, int b)
 {
     const oracle_case *c = j->c;
@@ -255,6 +280,8 @@ static void weight_batch(errors *e, const judged *j, int b)
         note(e, ftso_format(e->arena, "update/%s", weight->name), update + weight->offset,
              true_update + weight->offset, count);
     }
+    if (j->rule->kind == FTSO_ADAM) expect_adam(j, c->weights, gradient, after);
+    if (c->trains) note_running(e, j);
 }
 
 static void check_case(const char *name)

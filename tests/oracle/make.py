@@ -11,7 +11,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from networks import BatchNorm, DARTS_8, NB201, NB201_5, Network, Supernet, named_weights
+from networks import BatchNorm, DARTS_8, Identity, NB201, NB201_5, Network, Supernet, named_weights
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCHES = 11  # pairs of a validation and a training batch; float32 errors are medians over them
@@ -33,6 +33,9 @@ SEP3 = ([("sep_conv_3x3", 0), ("sep_conv_3x3", 1)] * 4, [2, 3, 4, 5]) * 2
 PC_WEIGHTS = dict(lr=0.1, momentum=0.9, decay=3e-4, clip=5.0, nesterov=False)
 DARTS_WEIGHTS = dict(lr=0.025, momentum=0.9, decay=3e-4, clip=5.0, nesterov=False)
 NB201_WEIGHTS = dict(lr=0.1, momentum=0.9, decay=5e-4, clip=0.0, nesterov=True)
+TRAIN_WEIGHTS = dict(lr=0.025, momentum=0.9, decay=3e-4, clip=1.0, nesterov=False)
+NESTEROV_WEIGHTS = dict(lr=0.05, momentum=0.9, decay=3e-4, clip=5.0, nesterov=True)
+ADAM_WEIGHTS = dict(lr=1e-3, beta1=0.9, beta2=0.999, decay=1e-4)
 FTSO_ARCH = dict(lr=6e-4, beta1=0.5, beta2=0.999, decay=1e-3)
 
 DARTS_FILE, NB201_FILE = "examples/darts.ftso", "tests/oracle/nasbench201.ftso"
@@ -71,6 +74,15 @@ CASES = {
                       replace=SMALL_HEAD, weights=DARTS_WEIGHTS),
     "nb201-found": dict(space=NB201_FILE, channels=3, side=8, batch=4, nb201=True, weights=NB201_WEIGHTS,
                         genotype="|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"),
+    # Found networks as they are trained: running statistics, drop path, the recipe's weight of the auxiliary head.
+    "train-sgd": dict(train=True, layers=3, channels=2, side=32, batch=4, genotype=DARTS_V2, auxiliary=(6, 10),
+                      replace=SMALL_HEAD, aux_weight=0.3, smoothing=0.1, drop_path=0.25, weights=TRAIN_WEIGHTS),
+    "train-adam": dict(train=True, layers=3, channels=4, side=8, batch=4, genotype=ALL_KINDS, drop_path=0.25,
+                       weights=ADAM_WEIGHTS),
+    "train-nesterov": dict(train=True, layers=3, channels=3, side=12, in_channels=1, batch=5, genotype=DARTS_V2,
+                           weights=NESTEROV_WEIGHTS),
+    "train-nb201": dict(train=True, space=NB201_FILE, channels=3, side=8, batch=4, nb201=True, weights=NB201_WEIGHTS,
+                        genotype="|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|nor_conv_3x3~0|skip_connect~1|nor_conv_3x3~2|"),
 }
 
 
@@ -126,11 +138,27 @@ def build(case):
                     edge_weights=case.get("edge_weights", True), raw=case.get("raw", False), **width)
 
 
-class Run:
-    """The network in one precision, with everything that a bilevel step changes."""
+def norms(net):
+    return [module for module in net.modules() if isinstance(module, BatchNorm)]
 
-    def __init__(self, case, net, weights, arch, dtype):
-        self.case, self.net, self.dtype = case, net.to(dtype), dtype
+
+class Drop:
+    """Multiplies what each dropped edge makes by the next column of a batch's masks."""
+
+    def __init__(self, masks):
+        self.masks, self.next = masks, 0
+
+    def __call__(self, y):
+        self.next += 1
+        return y * self.masks[:, self.next - 1].view(-1, 1, 1, 1)
+
+
+class Run:
+    """The network in one precision, with everything that a bilevel step changes. `running`: statistics to start from."""
+
+    def __init__(self, case, net, weights, arch, dtype, running=None):
+        self.case, self.net, self.dtype = case, net.to(dtype).train(), dtype
+        self.running = running
         self.table = named_weights(net)
         self.arch = None if arch is None else arch.detach().clone().to(dtype).requires_grad_()
         self.reset(weights, arch)
@@ -141,23 +169,36 @@ class Run:
                 tensor.copy_(weights[name])
             if arch is not None:
                 self.arch.copy_(arch)
+        for norm in norms(self.net):
+            norm.running = None
+            if self.running is not None:
+                norm.running = tuple(t.detach().clone().to(self.dtype) for t in self.running[norm.path])
         rule = self.case.get("weights", PC_WEIGHTS)
-        self.sgd = torch.optim.SGD(self.table.values(), lr=rule["lr"], momentum=rule["momentum"],
-                                   weight_decay=rule["decay"], nesterov=rule["nesterov"])
-        self.clip = rule["clip"]
+        if "beta1" in rule:
+            self.optimizer = torch.optim.Adam(self.table.values(), lr=rule["lr"], betas=(rule["beta1"], rule["beta2"]),
+                                              weight_decay=rule["decay"])
+        else:
+            self.optimizer = torch.optim.SGD(self.table.values(), lr=rule["lr"], momentum=rule["momentum"],
+                                             weight_decay=rule["decay"], nesterov=rule["nesterov"])
+        self.clip = rule.get("clip", 0)
         if self.arch is not None:
             rule = FTSO_ARCH
             self.adam = torch.optim.Adam([self.arch], lr=rule["lr"], betas=(rule["beta1"], rule["beta2"]),
                                          weight_decay=rule["decay"])
 
-    def loss(self, images, labels):
+    def loss(self, images, labels, masks=None):
         images = images.to(self.dtype)
         smoothing = self.case.get("smoothing", 0.0)
-        logits = self.net(images) if self.arch is None else self.net(images, self.arch)
+        if masks is not None:
+            drop = Drop(masks.to(self.dtype))
+            logits = self.net(images, drop)
+            assert drop.next == masks.shape[1]
+        else:
+            logits = self.net(images) if self.arch is None else self.net(images, self.arch)
         if not isinstance(logits, tuple):
             return F.cross_entropy(logits, labels, label_smoothing=smoothing), logits
         first, second = (F.cross_entropy(l, labels, label_smoothing=smoothing) for l in logits)
-        return first + 0.4 * second, logits[0]
+        return first + self.case.get("aux_weight", 0.4) * second, logits[0]
 
     def arch_step(self, images, labels):
         loss, logits = self.loss(images, labels)
@@ -166,8 +207,8 @@ class Run:
         self.adam.step()
         return loss.detach(), logits.detach(), gradient
 
-    def weight_step(self, images, labels):
-        loss, logits = self.loss(images, labels)
+    def weight_step(self, images, labels, masks=None):
+        loss, logits = self.loss(images, labels, masks)
         # A zero operator may cut the last reader of an edge off: no gradient then.
         gradients = torch.autograd.grad(loss, list(self.table.values()), allow_unused=True)
         gradients = [torch.zeros_like(t) if g is None else g for g, t in zip(gradients, self.table.values())]
@@ -175,8 +216,12 @@ class Run:
             tensor.grad = gradient.clone()
         if self.clip:
             torch.nn.utils.clip_grad_norm_(self.table.values(), self.clip)
-        self.sgd.step()
+        self.optimizer.step()
         return loss.detach(), logits.detach(), dict(zip(self.table, gradients))
+
+    def running_now(self):
+        return {f"{norm.path}.{name}": tensor.detach().clone() for norm in norms(self.net) if norm.running
+                for name, tensor in zip(("running_mean", "running_var"), norm.running)}
 
     def weights_now(self):
         return {name: tensor.detach().clone() for name, tensor in self.table.items()}
@@ -199,18 +244,19 @@ def arch_parts(net, arch):
     return parts
 
 
-def short_batches(case, net, weights, arch, batches, writer):
+def short_batches(case, net, weights, arch, running, batches, writer):
     """The same network on fewer images than it is planned for: everything is a mean over the images that are there."""
-    run = Run(case, net, weights, arch, torch.float64)
     for count in sorted({case["batch"] - 1, 2}):
+        run = Run(case, net, weights, arch, torch.float64, running)
         if arch is not None:
             images, labels = batches[0]
             loss, _ = run.loss(images[:count], labels[:count])
             gradient, = torch.autograd.grad(loss, [run.arch])
             writer.tensor(f"short.{count}.arch.loss", "f64", loss)
             writer.tensor(f"short.{count}.arch.gradient", "f64", gradient)
-        images, labels = batches[1]
-        loss, logits = run.loss(images[:count], labels[:count])
+        loss, logits = run.loss(*(part[:count] for part in batches[1]))
+        for path, now in run.running_now().items():
+            writer.tensor(f"short.{count}.running/{path}", "f64", now)
         gradients = torch.autograd.grad(loss, list(run.table.values()), allow_unused=True)
         writer.tensor(f"short.{count}.loss", "f64", loss)
         writer.tensor(f"short.{count}.logits", "f64", logits)
@@ -219,26 +265,35 @@ def short_batches(case, net, weights, arch, batches, writer):
     writer.line("short", *sorted({case["batch"] - 1, 2}))
 
 
-def inference(case, net, weights, batches, writer):
+def given_statistics(net, writer):
+    """Running statistics to start from or to judge with."""
+    running = {}
+    for norm in norms(net):
+        mean = (0.3 * torch.randn(norm.num_features)).to(torch.float32).to(torch.float64)
+        var = (0.5 + torch.rand(norm.num_features)).to(torch.float32).to(torch.float64)
+        writer.tensor(f"running/{norm.path}.running_mean", "f32", mean)
+        writer.tensor(f"running/{norm.path}.running_var", "f32", var)
+        running[norm.path] = (mean, var)
+    return running
+
+
+def inference(case, net, weights, running, batches, writer):
     """Logits of validation batch 0 with given running statistics."""
-    Run(case, net, weights, None, torch.float64)
-    for module in net.modules():
-        if isinstance(module, BatchNorm):
-            mean = (0.3 * torch.randn(module.num_features)).to(torch.float32).to(torch.float64)
-            var = (0.5 + torch.rand(module.num_features)).to(torch.float32).to(torch.float64)
-            writer.tensor(f"running/{module.path}.running_mean", "f32", mean)
-            writer.tensor(f"running/{module.path}.running_var", "f32", var)
-            module.running = (mean, var)
+    net = Run(case, net, weights, None, torch.float64, running).net.eval()
     with torch.no_grad():
         logits = net(batches[0][0])
+    if isinstance(logits, tuple):
+        logits = logits[0]
     writer.tensor("inference.logits", "f64", logits)
     writer.line("inference", 1)
 
 
-def float32_errors(case, net64, net32, weights, arch, batches, writer):
-    """Distances of PyTorch's float32 from its float64, per tensor, from the same start for every batch."""
-    double, single = Run(case, net64, weights, arch, torch.float64), Run(case, net32, weights, arch, torch.float32)
-    errors, norms = {}, {}
+def float32_errors(case, net64, net32, weights, arch, running, batches, writer):
+    """Distances of PyTorch's float32 from its float64, per tensor, from the same start for every batch. Of Adam no updates: where
+    a gradient is all but zero its first step is a sign."""
+    double, single = (Run(case, net, weights, arch, dtype, running)
+                      for net, dtype in ((net64, torch.float64), (net32, torch.float32)))
+    errors, norms, adam = {}, {}, "beta1" in case.get("weights", PC_WEIGHTS)
 
     def note(name, value, truth):
         errors.setdefault(name, []).append(distance(value, truth))
@@ -273,7 +328,14 @@ def float32_errors(case, net64, net32, weights, arch, batches, writer):
             if norms[name][-1] > 1e-10:
                 note(f"gradient/{name}", gradients32[name], truth)
                 change = double.table[name].detach() - weights[name]
+                if adam:
+                    continue
                 note(f"update/{name}", single.table[name].detach().to(torch.float64) - weights[name], change)
+        start = {f"{path}.{kind}": value for path, pair in (running or {}).items()
+                 for kind, value in zip(("running_mean", "running_var"), pair)}
+        now32 = single.running_now()
+        for name, now in double.running_now().items():
+            note(f"running/{name}", now32[name].to(torch.float64) - start[name], now - start[name])
     for name, values in errors.items():
         writer.line("float32", name, f"{median(values):.3e}")
 
@@ -292,19 +354,28 @@ def make(name, case):
         std = case.get("beta_std", 0.5)
         arch = (std * torch.randn(net.arch_size())).to(torch.float32).to(torch.float64)
     shape = (case["batch"], case.get("in_channels", 3), case["side"], case["side"])
+    writer = Writer()
+    dropped = 0
+    if case.get("drop_path"):
+        dropped = sum(not isinstance(op, Identity) for cell in net.cells for op in cell.ops)
     batches = []
     for _ in range(2 * BATCHES):
         images = (torch.randn(shape) * 32).round().clamp(-127, 127).to(torch.float64) / 32
-        batches.append((images, torch.randint(0, case.get("classes", 10), (case["batch"],))))
+        batch = (images, torch.randint(0, case.get("classes", 10), (case["batch"],)))
+        if dropped:
+            keep = 1 - case["drop_path"]
+            masks = torch.bernoulli(torch.full((case["batch"], dropped), keep)) / keep
+            batch += (masks.to(torch.float32).to(torch.float64),)
+        batches.append(batch)
 
-    writer = Writer()
     writer.line("space", case.get("space", DARTS_FILE))
     for old, new in case.get("replace", []):
         writer.line("replace", f"{old}|{new}")
     for key, value in (("k", case.get("k")), ("layers", case.get("layers")), ("channels", case["channels"]),
                        ("side", case["side"]), ("image_channels", case.get("in_channels", 3)),
                        ("classes", case.get("classes", 10)), ("batch", case["batch"]),
-                       ("smoothing", case.get("smoothing")), ("batches", BATCHES), ("steps", STEPS)):
+                       ("smoothing", case.get("smoothing")), ("aux_weight", case.get("aux_weight")),
+                       ("drop_path", dropped), ("batches", BATCHES), ("steps", STEPS)):
         if value:
             writer.line(key, value)
     if case.get("raw"):
@@ -318,7 +389,10 @@ def make(name, case):
         writer.line("ops", *case["ops"])
         writer.line("edge_weights", int(case.get("edge_weights", True)))
     rule = case.get("weights", PC_WEIGHTS)
-    writer.line("sgd", rule["lr"], rule["momentum"], rule["decay"], rule["clip"], int(rule["nesterov"]))
+    if "beta1" in rule:
+        writer.line("weights_adam", rule["lr"], rule["beta1"], rule["beta2"], rule["decay"])
+    else:
+        writer.line("sgd", rule["lr"], rule["momentum"], rule["decay"], rule["clip"], int(rule["nesterov"]))
     if arch is not None:
         writer.line("adam", FTSO_ARCH["lr"], FTSO_ARCH["beta1"], FTSO_ARCH["beta2"], FTSO_ARCH["decay"])
         for part, offset, part_shape in net.arch_layout():
@@ -328,13 +402,21 @@ def make(name, case):
         writer.tensor(f"weights/{path}", "f32", value)
     if arch is not None:
         writer.tensor("arch", "f32", arch)
-    for i, (images, labels) in enumerate(batches):
+    for i, (images, labels, *masks) in enumerate(batches):
         kind, step = ("valid", "train")[i % 2], i // 2
+        if case.get("train") and kind == "valid" and step:
+            continue  # a found network has no arch step
         writer.tensor(f"{kind}.image/{step}", "q8", images)
         writer.tensor(f"{kind}.label/{step}", "u8", labels)
+        if masks and kind == "train":
+            writer.tensor(f"{kind}.drop/{step}", "f32", *masks)
+    running = None
+    if case.get("train"):
+        writer.line("train", 1)
+        running = given_statistics(net, writer)
 
     # One full bilevel step, then nineteen more, in double throughout.
-    run = Run(case, net, weights, arch, torch.float64)
+    run = Run(case, net, weights, arch, torch.float64, running)
     for step in range(STEPS):
         if arch is not None:
             loss, logits, gradient = run.arch_step(*batches[2 * (step % BATCHES)])
@@ -353,13 +435,15 @@ def make(name, case):
             when = "first" if step == 0 else "last"
             for path, now in run.weights_now().items():
                 writer.tensor(f"{when}.update/{path}", "f64" if step == 0 else "f32", now - weights[path])
+            for path, now in run.running_now().items():
+                writer.tensor(f"{when}.running/{path}", "f64", now)
     writer.tensor("last.loss", "f64", loss)
     if arch is not None:
         writer.tensor("last.arch.update", "f64", run.arch.detach() - arch)
-    float32_errors(case, net, build(case), weights, arch, batches, writer)
-    short_batches(case, net.to(torch.float64), weights, arch, batches, writer)
-    if case.get("genotype") and not case.get("auxiliary"):
-        inference(case, net, weights, batches, writer)
+    float32_errors(case, net, build(case), weights, arch, running, batches, writer)
+    short_batches(case, net.to(torch.float64), weights, arch, running, batches, writer)
+    if case.get("genotype") and (running or not case.get("auxiliary")):
+        inference(case, net, weights, running or given_statistics(net, writer), batches, writer)
     size = writer.save(os.path.join(HERE, f"{name}.oracle"))
     print(f"{name}: {sum(t.numel() for t in weights.values())} weights, {size} bytes", flush=True)
     return size

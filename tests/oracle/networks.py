@@ -41,7 +41,8 @@ class Conv(nn.Conv2d):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch statistics, as the search and a training step use them; `running` (mean, variance) instead where it is set."""
+    """Batch statistics, as the search and a training step use them. Where `running` (mean, variance) is set, training moves it
+    and evaluation uses it instead."""
     running = None
 
     def __init__(self, path, channels, affine):
@@ -51,7 +52,7 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x):
         if self.running is None:
             return super().forward(x)
-        return F.batch_norm(x, *self.running, self.weight, self.bias, False, 0.0, self.eps)
+        return F.batch_norm(x, *self.running, self.weight, self.bias, self.training, 0.1, self.eps)
 
 
 class Linear(nn.Linear):
