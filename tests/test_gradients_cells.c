@@ -61,7 +61,8 @@ static void random_cell(test_random *random, ftso_text *edges, ftso_text *concat
         if (node == 5 || test_below(random, 3)) ftso_text_printf(concat, "%d ", node);
 }
 
-static void found_network(trial *t, test_random *random)
+/* As they are trained too: drop path, running statistics; with `aux` the auxiliary head, which wants larger images. */
+static void found_network(trial *t, test_random *random, bool aux)
 {
     ftso_space *space = rec_darts(&t->rec, &t->unit);
     ftso_text text[4];
@@ -74,11 +75,19 @@ static void found_network(trial *t, test_random *random)
         rec_genotype(&t->rec, &t->unit, space, ftso_text_get(&text[0]), ftso_text_get(&text[1]),
                      ftso_text_get(&text[2]), ftso_text_get(&text[3]));
     ftso_lower_options options = {.batch = 1 + test_below(random, 3),
-                                  .image_side = SIDE,
+                                  .image_side = aux ? 2 * SIDE : SIDE,
                                   .classes = CLASSES,
-                                  .layers = 2 + test_below(random, 2),
+                                  .layers = aux ? 3 : 2 + test_below(random, 2),
                                   .channels = 2 * (1 + test_below(random, 3)),
-                                  .label_smoothing = test_below(random, 2) ? 0.1 : 0};
+                                  .label_smoothing = test_below(random, 2) ? 0.1 : 0,
+                                  .aux = aux,
+                                  .aux_weight = 0.5 * (double)test_below(random, 3),
+                                  .drop_path = aux || test_below(random, 2),
+                                  .running = aux || test_below(random, 2)};
+    if (aux) options.batch = 4;
+    ftso_text_printf(&t->what, "%s%s%s", options.aux ? ", auxiliary head" : "",
+                     options.drop_path ? ", drop path" : "",
+                     options.running ? ", running statistics" : "");
     t->network = ftso_lower_network(&t->arena, &t->diag, space, genotype, &options);
     for (int i = 0; i < 4; i++) ftso_text_deinit(&text[i]);
 }
@@ -174,6 +183,27 @@ static ftso_graph *copy_graph(trial *t)
     return copy;
 }
 
+/* Masks of drop path (of kept edges 1/keep), statistics; the same in both interpreters. */
+static void bind_training(const trial *t, ftso_interp *interp, uint64_t seed, int64_t batch)
+{
+    const ftso_network *n = t->network;
+    test_random random = {seed};
+    ftso_arena scratch;
+    ftso_arena_init(&scratch);
+    if (n->drop_path != FTSO_NO_VALUE) {
+        size_t count = (size_t)(batch * n->drop_count);
+        double *masks = FTSO_ARRAY(&scratch, double, count);
+        for (size_t i = 0; i < count; i++) masks[i] = test_below(&random, 4) ? 4.0 / 3 : 0;
+        test_ok(ftso_interp_bind(interp, n->drop_path, masks, count));
+    }
+    if (n->running != FTSO_NO_VALUE) {
+        double *running = FTSO_ARRAY(&scratch, double, (size_t)n->running_total);
+        for (int64_t i = 0; i < n->running_total; i++) running[i] = test_uniform(&random);
+        test_ok(ftso_interp_bind(interp, n->running, running, (size_t)n->running_total));
+    }
+    ftso_arena_deinit(&scratch);
+}
+
 /* An interpreter at the base point, its choices frozen there. */
 static ftso_interp *base_run(trial *t, const ftso_graph *graph, const double *images,
                              size_t image_count, const double *labels, size_t label_count,
@@ -184,6 +214,7 @@ static ftso_interp *base_run(trial *t, const ftso_graph *graph, const double *im
     ftso_interp_freeze(interp, true);
     test_ok(ftso_interp_bind(interp, t->network->image, images, image_count));
     test_ok(ftso_interp_bind(interp, t->network->label, labels, label_count));
+    bind_training(t, interp, label_count, batch);
     for (size_t i = 0; i < t->by_count; i++)
         test_ok(ftso_interp_bind(interp, t->by[i], t->content[i], t->sizes[i]));
     assert_true(isfinite(loss_at(interp, t, 0, t->content[0], batch)));
@@ -206,6 +237,8 @@ static void check_network(trial *t, test_random *random, double *worst)
     ftso_shape image = ftso_graph_shape(n->graph, n->image);
     /* one image of a super-net has logits of nothing but the bias: its cells end in zero-mean norms, then the pool */
     int64_t planned = image.dim[0], least = t->by_count == 2 ? 2 : 1;
+    /* the auxiliary head's last norm sees one pixel per image: of two of them it makes nothing but +1 and -1 */
+    if (n->aux_logits != FTSO_NO_VALUE) least = planned;
     int64_t batch = least + test_below(random, planned - least + 1);
     size_t image_count = (size_t)ftso_shape_count(image);
     double *images = FTSO_ARRAY(&t->arena, double, image_count), labels[4];
@@ -239,8 +272,24 @@ static void gradients_of_random_networks(void **state)
         if (n % 3 == 2)
             super_net(&t, &random);
         else
-            found_network(&t, &random);
+            found_network(&t, &random, false);
         check_network(&t, &random, &worst);
+        trial_deinit(&t);
+    }
+    print_message("largest disagreement %.2g of the gradient's norm\n", worst);
+}
+
+static void gradients_with_auxiliary_head(void **state)
+{
+    (void)state;
+    test_random random = {22};
+    double worst = 0;
+    for (int n = 0; n < 3; n++) {
+        trial t;
+        trial_init(&t);
+        found_network(&t, &random, true);
+        check_network(&t, &random, &worst);
+        assert_true(t.network->aux_logits != FTSO_NO_VALUE && t.network->drop_count > 0);
         trial_deinit(&t);
     }
     print_message("largest disagreement %.2g of the gradient's norm\n", worst);
@@ -291,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_of_random_networks),
+        cmocka_unit_test(gradients_with_auxiliary_head),
         cmocka_unit_test(softmaxed_gradients_sum_to_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,30 +87,34 @@ static void judged_close(judged *j)
     ftso_interp_free(j->truth);
 }
 
-/* One step from the case's weights with batch `b`, on the device and in double. `arch` NULL: a found network. */
-static void run_both(ftso_arena *arena, const judged *j, const double *arch, const char *kind,
-                     int b)
+/* The states where the case starts, moments of zero. `arch` NULL: a found network. */
+static void give_start(ftso_arena *arena, const judged *j, const double *arch)
 {
     const oracle_case *c = j->c;
     double *zeros = FTSO_ARRAY(arena, double, (size_t)j->total);
-    const oracle_tensor *image = oracle_get(c->file, "%s.image/%d", kind, b);
-    const oracle_tensor *label = oracle_get(c->file, "%s.label/%d", kind, b);
-    double lr = j->rule->lr.first, corrections[2] = {oracle_correction(j->rule->beta1, 1),
-                                                     oracle_correction(j->rule->beta2, 1)};
     give(arena, j, "weights", c->weights, (size_t)c->weight_total, true);
     if (arch) give(arena, j, "arch", arch, (size_t)c->arch_total, true);
+    if (c->trains) give(arena, j, "running", c->running, (size_t)c->running_total, true);
+    bool adam = j->rule->kind == FTSO_ADAM;
+    give(arena, j, suffixed(arena, j, adam ? "m" : "momentum"), zeros, (size_t)j->total, true);
+    if (adam) give(arena, j, suffixed(arena, j, "v"), zeros, (size_t)j->total, true);
+}
+
+/* Step number t (from 1) with batch `b`, on the device and in double. */
+static void run_both(ftso_arena *arena, const judged *j, const char *kind, int b, int64_t t)
+{
+    const oracle_case *c = j->c;
+    const oracle_tensor *image = oracle_get(c->file, "%s.image/%d", kind, b);
+    const oracle_tensor *label = oracle_get(c->file, "%s.label/%d", kind, b);
+    double lr = j->rule->lr.first, corrections[2] = {oracle_correction(j->rule->beta1, t),
+                                                     oracle_correction(j->rule->beta2, t)};
     give(arena, j, suffixed(arena, j, "lr"), &lr, 1, false);
     if (j->rule->kind == FTSO_ADAM) {
-        give(arena, j, suffixed(arena, j, "m"), zeros, (size_t)j->total, true);
-        give(arena, j, suffixed(arena, j, "v"), zeros, (size_t)j->total, true);
         give(arena, j, suffixed(arena, j, "adam1"), &corrections[0], 1, false);
         give(arena, j, suffixed(arena, j, "adam2"), &corrections[1], 1, false);
-    } else {
-        give(arena, j, "weights.momentum", zeros, (size_t)j->total, true);
     }
     give(arena, j, "image", image->data, image->count, false);
     give(arena, j, "label", label->data, label->count, false);
-    if (c->trains) give(arena, j, "running", c->running, (size_t)c->running_total, true);
     if (c->drop_count) {
         const oracle_tensor *masks = oracle_get(c->file, "%s.drop/%d", kind, b);
         give(arena, j, "drop_path", masks->data, masks->count, false);
@@ -219,7 +223,8 @@ static void arch_batch(errors *e, const judged *j, int b)
 {
     const oracle_case *c = j->c;
     size_t total = (size_t)j->total;
-    run_both(e->arena, j, c->arch, "valid", b);
+    give_start(e->arena, j, c->arch);
+    run_both(e->arena, j, "valid", b, 1);
     note_pass(e, j, "arch.");
     const double *truth = ftso_interp_get(j->truth, j->step->gradient)->data;
     const oracle_tensor *stored = oracle_get(c->file, "arch.gradient/%d", b);
@@ -238,7 +243,7 @@ static void arch_batch(errors *e, const judged *j, int b)
 }
 
 /* How far each running statistic moved. */
-static void note_running(errors *e, const judged *j)
+static void note_running(errors *e, const judged *j, const char *prefix)
 {
     const oracle_case *c = j->c;
     const ftso_network *network = j->step->network;
@@ -252,9 +257,27 @@ static void note_running(errors *e, const judged *j)
         c->running, c->running_total);
     for (size_t i = 0; i < network->running_count; i++) {
         const ftso_weight *row = &network->running_table[i];
-        note(e, ftso_format(e->arena, "running/%s", row->name), moved + row->offset,
+        note(e, ftso_format(e->arena, "%srunning/%s", prefix, row->name), moved + row->offset,
              truth + row->offset, (size_t)ftso_shape_count(row->shape));
     }
+}
+
+/* How far each weight moved since the start. Returns the device's weights. */
+static const double *note_updates(errors *e, const judged *j, const char *prefix)
+{
+    const oracle_case *c = j->c;
+    const ftso_network *network = j->step->network;
+    const double *truth =
+        ftso_interp_state(j->truth, ftso_graph_find(network->graph, "weights"))->data;
+    const double *after = take_target(e->arena, j);
+    const double *update = difference(e->arena, after, c->weights, j->total);
+    const double *true_update = difference(e->arena, truth, c->weights, j->total);
+    for (size_t i = 0; i < network->weight_count; i++) {
+        const ftso_weight *weight = &network->weight_table[i];
+        note(e, ftso_format(e->arena, "%supdate/%s", prefix, weight->name), update + weight->offset,
+             true_update + weight->offset, (size_t)ftso_shape_count(weight->shape));
+    }
+    return after;
 }
 
 static void weight_batch(errors *e, const judged *j, int b)
@@ -262,26 +285,32 @@ static void weight_batch(errors *e, const judged *j, int b)
     const oracle_case *c = j->c;
     size_t total = (size_t)j->total;
     const double *arch = c->has_arch ? oracle_get(c->file, "arch.after/%d", b)->data : NULL;
-    run_both(e->arena, j, arch, "train", b);
+    give_start(e->arena, j, arch);
+    run_both(e->arena, j, "train", b, 1);
     note_pass(e, j, "");
     double loss = ftso_interp_get(j->truth, j->step->network->loss)->data[0];
     assert_true(oracle_distance(&loss, oracle_get(c->file, "loss/%d", b)->data, 1) < 1e-9);
-    const ftso_graph *graph = j->step->network->graph;
     const double *truth = ftso_interp_get(j->truth, j->step->gradient)->data;
-    const double *moved = ftso_interp_state(j->truth, ftso_graph_find(graph, "weights"))->data;
-    double *gradient = take(e->arena, j, "gradient", total), *after = take_target(e->arena, j);
-    double *update = difference(e->arena, after, c->weights, j->total);
-    double *true_update = difference(e->arena, moved, c->weights, j->total);
+    double *gradient = take(e->arena, j, "gradient", total);
     for (size_t i = 0; i < j->step->network->weight_count; i++) {
         const ftso_weight *weight = &j->step->network->weight_table[i];
-        size_t count = (size_t)ftso_shape_count(weight->shape);
         note(e, ftso_format(e->arena, "gradient/%s", weight->name), gradient + weight->offset,
-             truth + weight->offset, count);
-        note(e, ftso_format(e->arena, "update/%s", weight->name), update + weight->offset,
-             true_update + weight->offset, count);
+             truth + weight->offset, (size_t)ftso_shape_count(weight->shape));
     }
+    const double *after = note_updates(e, j, "");
     if (j->rule->kind == FTSO_ADAM) expect_adam(j, c->weights, gradient, after);
-    if (c->trains) note_running(e, j);
+    if (c->trains) note_running(e, j, "");
+}
+
+/* All steps one after another, beginning with batch `first`. */
+static void long_run(errors *e, const judged *j, int first)
+{
+    int64_t batches = oracle_int(e->c->file, "batches", 0);
+    give_start(e->arena, j, NULL);
+    for (int64_t t = 0; t < oracle_int(e->c->file, "steps", 0); t++)
+        run_both(e->arena, j, "train", (int)((first + t) % batches), t + 1);
+    note_updates(e, j, "long.");
+    note_running(e, j, "long.");
 }
 
 static void check_case(const char *name)
@@ -301,6 +330,7 @@ static void check_case(const char *name)
     }
     judged weights = judged_open(&arena, c, 1, &device);
     for (int b = 0; b < batches; b++) weight_batch(&e, &weights, b);
+    for (int r = 0; r < oracle_int(c->file, "long_runs", 0); r++) long_run(&e, &weights, r);
     judged_close(&weights);
     ftso_device_close(&device);
     expect_close(&e);

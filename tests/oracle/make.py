@@ -16,6 +16,7 @@ from networks import BatchNorm, DARTS_8, Identity, NB201, NB201_5, Network, Supe
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCHES = 11  # pairs of a validation and a training batch; float32 errors are medians over them
 STEPS = 20    # of the long run; the batches come round again
+LONG_RUNS = 3  # of STEPS each, for the float32 error after them
 
 DARTS_V2 = (
     [("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 1),
@@ -340,6 +341,29 @@ def float32_errors(case, net64, net32, weights, arch, running, batches, writer):
         writer.line("float32", name, f"{median(values):.3e}")
 
 
+def long_errors(case, net64, net32, weights, running, batches, writer):
+    """The same after STEPS steps, by updates since the start; run r begins with batch r. Norms that vanish are not judged."""
+    errors = {}
+    for first in range(LONG_RUNS):
+        ends = []
+        for net, dtype in ((net64, torch.float64), (net32, torch.float32)):
+            run = Run(case, net, weights, None, dtype, running)
+            for step in range(STEPS):
+                run.weight_step(*batches[2 * ((first + step) % BATCHES) + 1])
+            ends.append((run.weights_now(), run.running_now()))
+        for name, now in ends[0][0].items():
+            errors.setdefault(f"long.update/{name}", []).append(
+                distance(ends[1][0][name].to(torch.float64) - weights[name], now - weights[name]))
+        for name, now in ends[0][1].items():
+            path, _, kind = name.rpartition(".")
+            start = running[path][kind == "running_var"]
+            errors.setdefault(f"long.running/{name}", []).append(
+                distance(ends[1][1][name].to(torch.float64) - start, now - start))
+    for name, values in errors.items():
+        writer.line("float32", name, f"{median(values):.3e}")
+    writer.line("long_runs", LONG_RUNS)
+
+
 def make(name, case):
     torch.manual_seed(sum(map(ord, name)))
     net = build(case).to(torch.float64)
@@ -441,6 +465,8 @@ def make(name, case):
     if arch is not None:
         writer.tensor("last.arch.update", "f64", run.arch.detach() - arch)
     float32_errors(case, net, build(case), weights, arch, running, batches, writer)
+    if case.get("train"):
+        long_errors(case, net.to(torch.float64), build(case), weights, running, batches, writer)
     short_batches(case, net.to(torch.float64), weights, arch, running, batches, writer)
     if case.get("genotype") and (running or not case.get("auxiliary")):
         inference(case, net, weights, running or given_statistics(net, writer), batches, writer)
@@ -450,7 +476,7 @@ def make(name, case):
 
 
 def main():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     names = sys.argv[1:] or list(CASES)
     print(f"PyTorch {torch.__version__}: {sum(make(n, CASES[n]) for n in names)} bytes")
