@@ -70,6 +70,8 @@ typedef struct ftso_arena {
     void *user;
 } ftso_arena;
 
+/* How that ends: with a message, through abort. */
+_Noreturn void ftso_arena_failed(size_t size_bytes, size_t used_bytes);
 void ftso_arena_init(ftso_arena *arena);
 void ftso_arena_deinit(ftso_arena *arena);
 /* Frees all that was handed out but keeps the arena usable. */

@@ -4,16 +4,8 @@
  */
 #include "base.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-_Noreturn void ftso_assert_failed(const char *cond, const char *file, int line)
-{
-    fprintf(stderr, "ftso: internal error: %s does not hold at %s:%d\n", cond, file, line);
-    abort();
-}
 
 static void *heap_alloc(void *user, size_t size_bytes)
 {
@@ -126,11 +118,7 @@ void ftso_arena_reset(ftso_arena *arena)
 static _Noreturn void exhausted(ftso_arena *arena, size_t size_bytes)
 {
     if (arena->on_exhausted) arena->on_exhausted(arena->user, size_bytes);
-    fprintf(stderr, "ftso: out of memory: %zu bytes wanted after %zu in this arena\n", size_bytes,
-            arena->used_bytes);
-    union sigval limit = {.sival_int = FTSO_ERROR_LIMIT};
-    pthread_sigqueue(pthread_self(), SIGABRT, limit);
-    abort();
+    ftso_arena_failed(size_bytes, arena->used_bytes);
 }
 
 void *ftso_arena_alloc(ftso_arena *arena, size_t size_bytes)

@@ -26,7 +26,9 @@ typedef struct build {
     const ftso_build_kind *kind;
     ftso_network *network, *reference; /* at the planned batch; at one image */
     ftso_text graph_text;
-    const char *archive; /* the runtime's path */
+    const char *transform;                    /* from a picture to an image, as text */
+    const char *runtime, *library, *decoders; /* archives */
+    const char *output;                       /* the file */
     ftso_target targets[MAX_CODES];
     const char *cpus[MAX_CODES];
     ftso_compiler *compilers[MAX_CODES];
@@ -65,8 +67,10 @@ static ftso_status choose_targets(build *b)
     for (size_t i = 0; i < b->code_count && !system; i++)
         FTSO_TRY(ftso_target_named(b->arena, b->cpus[i], &b->targets[i]));
     const char *triple = ftso_system_of(b->arena, &b->targets[0]);
-    b->archive = ftso_installed_file(b->arena, triple, "libftso_artefact.a");
-    if (b->archive) return FTSO_STATUS_OK;
+    b->runtime = ftso_installed_file(b->arena, triple, "libftso_artefact.a");
+    b->library = ftso_installed_file(b->arena, triple, "libftso_library.a");
+    b->decoders = ftso_installed_file(b->arena, triple, "libftso_decoders.a");
+    if (b->runtime && b->library && (b->decoders || system)) return FTSO_STATUS_OK;
     if (system)
         return ftso_error(FTSO_ERROR_DEVICE,
                           "the runtime of artefacts for %s is not there: install %s and "
@@ -88,16 +92,20 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 /* Over all that decides the artefact's bytes but the tools that link them. */
 static ftso_status make_key(build *b)
 {
-    char *bytes;
-    size_t size;
-    FTSO_TRY(ftso_file_read(b->arena, b->archive, MAX_ARTEFACT_BYTES, &bytes, &size));
+    const char *const archives[] = {b->runtime, b->library, b->decoders};
     const ftso_network *n = b->network;
-    uint64_t key = ftso_hash(FTSO_HASH_SEED, bytes, size);
+    uint64_t key = FTSO_HASH_SEED;
+    for (size_t i = 0; i < FTSO_COUNT(archives); i++) {
+        char *bytes;
+        size_t size;
+        if (!archives[i]) continue; /* no decoders for other systems */
+        FTSO_TRY(ftso_file_read(b->arena, archives[i], MAX_ARTEFACT_BYTES, &bytes, &size));
+        key = ftso_hash(key, bytes, size);
+    }
     key = ftso_hash(key, b->graph_text.data, b->graph_text.length);
     key = ftso_hash(key, b->source->weights, (size_t)n->weight_total * sizeof(float));
     key = ftso_hash(key, b->source->running, (size_t)n->running_total * sizeof(float));
     key = hash_text(key, b->artefact.record);
-    key = hash_text(key, b->options->prefix);
     b->seal = (ftso_seal){FTSO_SEAL_MAGIC, 0, key};
     return FTSO_STATUS_OK;
 }
@@ -109,6 +117,18 @@ static void add_hash(cJSON *object, const char *name, uint64_t hash)
     char digits[24];
     snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)hash);
     cJSON_AddStringToObject(object, name, digits);
+}
+
+/* The data set's test transform; without one, pixels as x / 255. */
+static void make_transform(build *b)
+{
+    b->transform = "";
+    if (!b->source->dataset) return;
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_transform_print(&b->source->dataset->test, &text);
+    b->transform = ftso_strdup(b->arena, ftso_text_get(&text));
+    ftso_text_deinit(&text);
 }
 
 /* No path, no date: two builds from the same things say the same. */
@@ -145,6 +165,14 @@ static ftso_status make_record(build *b)
         cJSON_AddItemToArray(dims, cJSON_CreateNumber((double)image.dim[d]));
     cJSON_AddNumberToObject(record, "classes",
                             (double)ftso_graph_shape(n->graph, n->logits).dim[1]);
+    const ftso_dataset *dataset = source->dataset;
+    if (dataset) cJSON_AddStringToObject(record, "dataset", dataset->name);
+    cJSON_AddStringToObject(record, "transform", b->transform);
+    if (dataset && dataset->class_names) {
+        cJSON *names = cJSON_AddArrayToObject(record, "class_names");
+        for (int64_t c = 0; c < dataset->classes; c++)
+            cJSON_AddItemToArray(names, cJSON_CreateString(dataset->class_names[c]));
+    }
     cJSON_AddNumberToObject(record, "batch", (double)b->options->batch);
     cJSON_AddStringToObject(record, "triple", b->targets[0].triple);
     cJSON *codes = cJSON_AddArrayToObject(record, "code");
@@ -160,6 +188,7 @@ static ftso_status make_record(build *b)
     for (size_t i = 0; i < pipeline->disabled_count; i++)
         cJSON_AddItemToArray(disabled, cJSON_CreateString(pipeline->disabled[i]));
     cJSON_AddBoolToObject(record, "static", b->options->is_static);
+    if (b->kind->needs_prefix) cJSON_AddStringToObject(record, "prefix", b->options->prefix);
     char *printed = cJSON_Print(record);
     cJSON_Delete(record);
     if (!printed) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the build record");
@@ -182,16 +211,15 @@ static ftso_status deflate_graph(build *b)
 
 /* ---------------------------------------------------------------- what the reference makes of a stored image */
 
-static const float *test_image(ftso_arena *arena, int64_t count)
+void ftso_images_draw(uint64_t seed, int64_t count, float *out)
 {
-    float *image = FTSO_ARRAY(arena, float, count);
+    double pair[2];
     for (int64_t i = 0; i < count; i++) {
-        double pair[2];
-        ftso_random_normal(ftso_random_at(0, FTSO_STREAM_AUGMENT_VALID, 0, (uint64_t)(i / 2)),
-                           pair);
-        image[i] = (float)pair[i % 2];
+        if (i % 2 == 0)
+            ftso_random_normal(
+                ftso_random_at(seed, FTSO_STREAM_AUGMENT_VALID, 0, (uint64_t)(i / 2)), pair);
+        out[i] = (float)pair[i % 2];
     }
-    return image;
 }
 
 static const double *wide(ftso_arena *arena, const float *numbers, int64_t count)
@@ -202,7 +230,7 @@ static const double *wide(ftso_arena *arena, const float *numbers, int64_t count
 }
 
 /* Errors of float32 operators are independent, so their squares add up; a right program stays well below. */
-static double tolerance_of(const ftso_graph *graph)
+double ftso_build_tolerance(const ftso_graph *graph)
 {
     double sum = 0;
     for (size_t v = 0; v < graph->node_count; v++) {
@@ -217,7 +245,8 @@ static ftso_status expect(build *b)
     const ftso_network *n = b->reference;
     ftso_shape image = ftso_graph_shape(n->graph, n->image);
     int64_t pixels = ftso_shape_count(image);
-    const float *input = test_image(b->arena, pixels);
+    float *input = FTSO_ARRAY(b->arena, float, pixels);
+    ftso_images_draw(0, pixels, input);
     ftso_arena scratch;
     ftso_arena_init(&scratch);
     ftso_interp *interp = ftso_interp_new(n->graph);
@@ -242,7 +271,7 @@ static ftso_status expect(build *b)
         b->artefact.test_images = input;
         b->artefact.test_image_bytes = (size_t)pixels * sizeof(float);
         b->artefact.test_count = 1;
-        b->artefact.test_tolerance = tolerance_of(n->graph);
+        b->artefact.test_tolerance = ftso_build_tolerance(n->graph);
     }
     ftso_interp_free(interp);
     ftso_arena_deinit(&scratch);
@@ -298,7 +327,11 @@ static void fill_artefact(build *b)
     add_state(b, states, "running", b->source->running, n->running_total);
     size_t classes = (size_t)ftso_graph_shape(n->graph, n->logits).dim[1];
     const char **names = FTSO_ARRAY(b->arena, const char *, classes);
-    for (size_t c = 0; c < classes; c++) names[c] = ftso_format(b->arena, "%zu", c);
+    const ftso_dataset *dataset = b->source->dataset;
+    for (size_t c = 0; c < classes; c++)
+        names[c] = dataset && dataset->class_names ? dataset->class_names[c]
+                                                   : ftso_format(b->arena, "%zu", c);
+    b->artefact.transform = b->transform;
     b->artefact.name = b->source->name;
     b->artefact.seal = &b->seal;
     b->artefact.codes = b->codes;
@@ -348,22 +381,23 @@ static ftso_status seal(build *b, const char *made)
     memcpy(bytes + at + offsetof(ftso_seal, hash), &hash, sizeof(hash));
     struct stat info;
     if (stat(made, &info) < 0) return ftso_error(FTSO_ERROR_DATA, "'%s' is gone", made);
-    FTSO_TRY(ftso_file_write_atomic(b->options->output, bytes, size));
-    if (chmod(b->options->output, info.st_mode & 0777) < 0)
-        return ftso_error(FTSO_ERROR_DATA, "'%s' cannot be made executable", b->options->output);
+    FTSO_TRY(ftso_file_write_atomic(b->output, bytes, size));
+    if (chmod(b->output, info.st_mode & 0777) < 0)
+        return ftso_error(FTSO_ERROR_DATA, "'%s' cannot be made executable", b->output);
     return FTSO_STATUS_OK;
 }
 
 /* Whether the artefact is there, whole, and made from the same things. */
 static bool is_there(const build *b)
 {
+    if (b->kind->finish && !ftso_file_exists(ftso_build_header_path(b->arena, b->options)))
+        return false;
     ftso_arena arena;
     ftso_arena_init(&arena);
     char *bytes;
     size_t size, at;
     ftso_seal found;
-    ftso_status status =
-        ftso_file_read(&arena, b->options->output, MAX_ARTEFACT_BYTES, &bytes, &size);
+    ftso_status status = ftso_file_read(&arena, b->output, MAX_ARTEFACT_BYTES, &bytes, &size);
     bool there = status.code == FTSO_OK && ftso_seal_find(bytes, size, &at);
     if (there) {
         memcpy(&found, bytes + at, sizeof(found));
@@ -375,11 +409,17 @@ static bool is_there(const build *b)
 
 static ftso_status link_files(build *b)
 {
-    ftso_build_files files = {.arena = b->arena, .options = b->options, .archive = b->archive};
+    ftso_build_files files = {.arena = b->arena,
+                              .options = b->options,
+                              .artefact = &b->artefact,
+                              .runtime = b->runtime,
+                              .library = b->library,
+                              .decoders = b->decoders};
     FTSO_TRY(ftso_scratch_new(b->arena, &files.folder));
     files.result = ftso_format(b->arena, "%s/result", files.folder);
     ftso_status status = write_objects(b, &files);
     if (status.code == FTSO_OK) status = b->kind->link(&files);
+    if (status.code == FTSO_OK && b->kind->finish) status = b->kind->finish(&files);
     if (status.code == FTSO_OK) status = seal(b, files.result);
     ftso_scratch_remove(files.folder);
     return status;
@@ -393,6 +433,7 @@ static ftso_status make(build *b, bool *out_fresh)
         return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
     ftso_graph_print(b->reference->graph, &b->graph_text);
     FTSO_TRY(choose_targets(b));
+    make_transform(b);
     FTSO_TRY(make_record(b));
     FTSO_TRY(make_key(b));
     *out_fresh = !is_there(b);
@@ -410,21 +451,19 @@ static ftso_status make(build *b, bool *out_fresh)
     return FTSO_STATUS_OK;
 }
 
-static const ftso_build_kind *kind_named(const char *name)
-{
-    size_t count;
-    const ftso_build_kind *rows = ftso_build_kinds(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].name, name) == 0) return &rows[i];
-    return NULL;
-}
-
 ftso_status ftso_build_run(ftso_input *input, const ftso_build_source *source,
                            const ftso_build_options *options, bool *out_fresh)
 {
     build b = {.input = input, .arena = &input->arena, .source = source, .options = options};
-    b.kind = kind_named(options->kind);
-    FTSO_ASSERT(b.kind);
+    b.kind = ftso_build_kind_find(options->kind);
+    FTSO_ASSERT(b.kind && (options->prefix || !b.kind->needs_prefix));
+    b.output = options->output;
+    if (b.kind->place) {
+        const char *percent = strstr(b.kind->place, "%s");
+        b.output =
+            ftso_format(b.arena, "%s/%.*s%s%s", options->output, (int)(percent - b.kind->place),
+                        b.kind->place, options->prefix, percent + 2);
+    }
     ftso_text_init(&b.graph_text);
     ftso_status status = make(&b, out_fresh);
     for (size_t i = 0; i < b.code_count; i++) ftso_compiler_free(b.compilers[i]);

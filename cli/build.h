@@ -32,21 +32,44 @@ typedef struct ftso_build_source {
 /* A kind of artefact: how the objects become files. One row each in build_kinds.c. */
 typedef struct ftso_build_files ftso_build_files;
 typedef struct ftso_build_kind {
-    const char *name, *doc, *suffix;
+    const char *name, *doc;
+    const char *
+        place; /* of the file in the output folder, %s being the prefix; NULL: the output is the file */
+    bool needs_prefix; /* it is a library's interface that others link to */
     ftso_status (*link)(const ftso_build_files *files);
+    ftso_status (*finish)(const ftso_build_files *files); /* what lies beside the file; or NULL */
 } ftso_build_kind;
 const ftso_build_kind *ftso_build_kinds(size_t *out_count);
+const ftso_build_kind *ftso_build_kind_find(const char *name);
+/*
+ * What of an artefact can be loaded into a process: NULL for an executable; else a shared library, in a scratch folder (NULL
+ * where there is none) that the caller removes.
+ */
+ftso_status FTSO_MUST_USE ftso_build_loadable(ftso_arena *arena, const char *kind, const char *path,
+                                              const char **out_library, const char **out_scratch);
 
 /* Objects written to a folder of their own, and where the result goes. */
 struct ftso_build_files {
     ftso_arena *arena;
     const ftso_build_options *options;
-    const char *folder;   /* scratch, removed afterwards */
-    const char *archive;  /* the runtime */
+    const ftso_artefact *artefact;
+    const char *folder; /* scratch, removed afterwards */
+    /* archives: what all artefacts carry, what libraries do, what reads pictures (or NULL) */
+    const char *runtime, *library, *decoders;
     const char **objects; /* paths */
     size_t object_count;
     const char *result; /* in `folder`, to be made */
 };
+/* Header, pkg-config and CMake files into the output folder (build_header.c). */
+ftso_status FTSO_MUST_USE ftso_build_write_header(const ftso_build_files *files);
+const char *ftso_build_header_path(ftso_arena *arena, const ftso_build_options *options);
+/* Whether names can begin like that: letters, digits, _; at most 64. */
+bool ftso_build_prefix_fits(const char *prefix);
+
+/* The relative L2 distance that right code stays within, from the operators' own. */
+double ftso_build_tolerance(const ftso_graph *graph);
+/* `count` standard normal numbers, a function of the seed. */
+void ftso_images_draw(uint64_t seed, int64_t count, float *out);
 
 /* The evaluation network at `batch` images, with the data set's image size and classes where there is one. NULL: told in diag. */
 ftso_network *ftso_build_lower(ftso_input *input, const ftso_build_source *source, int64_t batch);

@@ -37,6 +37,7 @@ int ftso_verb_resume(int argc, char **argv);
 int ftso_verb_search(int argc, char **argv);
 int ftso_verb_show(int argc, char **argv);
 int ftso_verb_train(int argc, char **argv);
+int ftso_verb_verify(int argc, char **argv);
 
 /* Prints "ftso: message" to stderr and returns the status's exit code; OK prints nothing. */
 int ftso_report(ftso_status status);

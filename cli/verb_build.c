@@ -23,6 +23,7 @@ static const struct argp_option options[] = {
     {"kind", KEY_KIND, "KIND", 0, "what to make (default: exe); the kinds are listed below", 0},
     {"output", 'o', "PATH", 0, "where to put it", 0},
     {"batch", KEY_BATCH, "N", 0, "images of a run, at most (default 1)", 0},
+    {"prefix", KEY_PREFIX, "NAME", 0, "what the names of a library begin with", 0},
     {"static", KEY_STATIC, 0, 0, "an executable that needs no shared library at all", 0},
     {"target", KEY_TARGET, "SYSTEM", 0,
      "another system to make it for: aarch64-linux-gnu or riscv64-linux-gnu", 0},
@@ -30,15 +31,6 @@ static const struct argp_option options[] = {
      "weights by chance instead of trained ones: to measure with, not to use", 0},
     {0},
 };
-
-static bool known_kind(const char *name)
-{
-    size_t count;
-    const ftso_build_kind *rows = ftso_build_kinds(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].name, name) == 0) return true;
-    return false;
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -51,7 +43,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[1] = &chosen->road;
         break;
     case KEY_KIND:
-        if (!known_kind(arg)) argp_error(state, "there is no kind '%s'", arg);
+        if (!ftso_build_kind_find(arg)) argp_error(state, "there is no kind '%s'", arg);
         chosen->build.kind = arg;
         break;
     case 'o':
@@ -61,6 +53,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         chosen->build.batch = strtol(arg, &end, 10);
         if (*end || chosen->build.batch < 1 || chosen->build.batch > MAX_BATCH)
             argp_error(state, "--batch takes a number from 1 to %d, not '%s'", MAX_BATCH, arg);
+        break;
+    case KEY_PREFIX:
+        if (!ftso_build_prefix_fits(arg))
+            argp_error(state, "--prefix takes a name of letters, digits and _, not '%s'", arg);
+        chosen->build.prefix = arg;
         break;
     case KEY_TARGET:
         status = ftso_system_find(arg, &chosen->build.system);
@@ -76,6 +73,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (!chosen->build.output) argp_error(state, "where to? Give -o PATH");
+        if (!chosen->build.prefix && ftso_build_kind_find(chosen->build.kind)->needs_prefix)
+            argp_error(state, "what shall the library's names begin with? Give --prefix=NAME");
         break;
     default:
         return ftso_parse_subject(key, arg, state, &chosen->path, &chosen->name,
@@ -91,7 +90,9 @@ static char *list_kinds(int key, const char *text, void *input)
     if (key != ARGP_KEY_HELP_EXTRA) return (char *)text;
     ftso_text out;
     ftso_text_init(&out);
-    ftso_text_puts(&out, "Kinds:\n");
+    ftso_text_puts(&out,
+                   "--cpu=multi: code for x86-64-v2, -v3 and -v4 in one artefact, chosen when "
+                   "it starts.\n\nKinds:\n");
     size_t count;
     const ftso_build_kind *rows = ftso_build_kinds(&count);
     for (size_t i = 0; i < count; i++)
@@ -108,7 +109,8 @@ static const struct argp argp = {
     "Makes a program of a found network and its weights that needs neither ftso nor a compiler.\v"
     "Examples:\n"
     "  ftso build examples/published.ftso DARTS_V2 --init=1 -o classify\n"
-    "  ./classify --self-test",
+    "  ./classify --self-test\n"
+    "  ftso build runs/fashion --init=1 --kind=lib --prefix=fashion --cpu=multi -o sdk",
     ftso_argp_children,
     list_kinds,
     NULL};

@@ -9,22 +9,26 @@
 #include <math.h>
 #include <string.h>
 
-static ftso_status choose_code(ftso_net *net)
+static ftso_status choose_code(ftso_net *net, const char *cpu)
 {
     const ftso_artefact *artefact = net->artefact;
+    const ftso_artefact_code *tried = NULL;
     char missing[32] = "";
-    for (size_t i = 0; i < artefact->code_count && !net->code; i++)
-        if (!ftso_cpu_missing(artefact->codes[i].features, missing, sizeof(missing)))
-            net->code = &artefact->codes[i];
+    for (size_t i = 0; i < artefact->code_count && !net->code; i++) {
+        if (cpu && strcmp(artefact->codes[i].cpu, cpu) != 0) continue;
+        tried = &artefact->codes[i];
+        if (!ftso_cpu_missing(tried->features, missing, sizeof(missing))) net->code = tried;
+    }
     if (net->code) return FTSO_STATUS_OK;
+    if (!tried) return ftso_error(FTSO_ERROR_DEVICE, "there is no code for '%s' in here", cpu);
     return ftso_error(FTSO_ERROR_DEVICE,
                       "this processor has no %s, which code for %s needs; build with another --cpu",
-                      missing, artefact->codes[artefact->code_count - 1].cpu);
+                      missing, tried->cpu);
 }
 
-static ftso_status make(ftso_net *net, int threads, bool pin)
+static ftso_status make(ftso_net *net, const char *cpu, int threads, bool pin)
 {
-    FTSO_TRY(choose_code(net));
+    FTSO_TRY(choose_code(net, cpu));
     FTSO_TRY(ftso_pool_new(threads, pin, &net->pool));
     FTSO_TRY(ftso_states_new(&net->states));
     for (size_t i = 0; i < net->artefact->state_count; i++) {
@@ -34,10 +38,11 @@ static ftso_status make(ftso_net *net, int threads, bool pin)
     return ftso_runner_new(net->code->program, net->pool, net->states, &net->runner);
 }
 
-ftso_status ftso_net_init(ftso_net *net, const ftso_artefact *artefact, int threads, bool pin)
+ftso_status ftso_net_init(ftso_net *net, const ftso_artefact *artefact, const char *cpu,
+                          int threads, bool pin)
 {
     *net = (ftso_net){.artefact = artefact};
-    ftso_status status = make(net, threads, pin);
+    ftso_status status = make(net, cpu, threads, pin);
     if (status.code != FTSO_OK) ftso_net_deinit(net);
     return status;
 }

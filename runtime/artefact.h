@@ -14,10 +14,12 @@
 #define FTSO_ARTEFACT_SYMBOL "ftso_the_artefact"
 
 /* Sections of an artefact that `ftso verify` reads from the file. */
-#define FTSO_SECTION_RECORD ".ftso.record"   /* the build record: JSON text */
-#define FTSO_SECTION_WEIGHTS ".ftso.weights" /* the states' content */
-#define FTSO_SECTION_GRAPH ".ftso.graph"     /* the network: a graph's text, deflated */
-#define FTSO_SECTION_SEAL ".ftso.seal"       /* ftso_seal */
+#define FTSO_SECTION_RECORD ".ftso.record"           /* the build record: JSON text */
+#define FTSO_SECTION_WEIGHTS ".ftso.weights"         /* the states' content */
+#define FTSO_SECTION_GRAPH ".ftso.graph"             /* the network: a graph's text, deflated */
+#define FTSO_SECTION_TEST_INPUT ".ftso.test.input"   /* an image */
+#define FTSO_SECTION_TEST_OUTPUT ".ftso.test.output" /* what the reference made of it */
+#define FTSO_SECTION_SEAL ".ftso.seal"               /* ftso_seal */
 
 /*
  * A hash over the whole file it is in, taken with `hash` being zero and put in last: a changed byte anywhere is seen.
@@ -61,7 +63,8 @@ typedef struct ftso_artefact {
     const ftso_artefact_state *states;
     size_t state_count;
     int64_t channels, height, width; /* of an image */
-    const char *const *classes;      /* their names */
+    const char *transform; /* what makes an image of a picture, as ftso_transform_parse reads it */
+    const char *const *classes; /* their names */
     size_t class_count;
     /* Input of the self-test in canonical order, and what the reference interpreter makes of it in double. */
     const float *test_images;
@@ -87,9 +90,12 @@ typedef struct ftso_net {
     ftso_states *states;
     ftso_runner *runner;
 } ftso_net;
-/* Chooses the code and binds the weights where they lie. `threads` as in ftso_pool_new. FTSO_ERROR_DEVICE: no code for this processor. */
-ftso_status FTSO_MUST_USE ftso_net_init(ftso_net *net, const ftso_artefact *artefact, int threads,
-                                        bool pin);
+/*
+ * Chooses the code (`cpu` names one, NULL: the first that this processor can run) and binds the weights where they lie.
+ * `threads` and `pin` as in ftso_pool_new. FTSO_ERROR_DEVICE: no such code, or none for this processor.
+ */
+ftso_status FTSO_MUST_USE ftso_net_init(ftso_net *net, const ftso_artefact *artefact,
+                                        const char *cpu, int threads, bool pin);
 void ftso_net_deinit(ftso_net *net);
 /* Logits of `count` images, any number, in canonical order; nothing is allocated. */
 void ftso_net_run(ftso_net *net, const float *images, int64_t count, float *out_logits);

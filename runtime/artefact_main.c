@@ -21,20 +21,17 @@ extern const ftso_artefact ftso_the_artefact;
 typedef struct choices {
     bool raw, logits, bench, info, self_test, help;
     int top, threads, repeat;
+    const char *cpu;
     char **files;
     int file_count;
 } choices;
 
 static const struct option options[] = {
-    {"raw", no_argument, NULL, 'r'},
-    {"logits", no_argument, NULL, 'l'},
-    {"top", required_argument, NULL, 'k'},
-    {"threads", required_argument, NULL, 't'},
-    {"bench", optional_argument, NULL, 'b'},
-    {"info", no_argument, NULL, 'i'},
-    {"self-test", no_argument, NULL, 's'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"raw", no_argument, NULL, 'r'},         {"logits", no_argument, NULL, 'l'},
+    {"top", required_argument, NULL, 'k'},   {"threads", required_argument, NULL, 't'},
+    {"bench", optional_argument, NULL, 'b'}, {"info", no_argument, NULL, 'i'},
+    {"self-test", no_argument, NULL, 's'},   {"cpu", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},        {0},
 };
 
 static void print_help(const char *program)
@@ -47,6 +44,7 @@ static void print_help(const char *program)
            "  --logits            the network's own numbers instead: float32, image by image\n"
            "  --top=N             how many classes (default 5)\n"
            "  --threads=N         threads to run with (default: one per processor)\n"
+           "  --cpu=NAME          the code for this processor, of those that --info names\n"
            "  --bench[=N]         time of a run, median of N (default 20)\n"
            "  --info              what this was built from\n"
            "  --self-test         runs a stored image, compares with the stored result\n\n"
@@ -77,7 +75,8 @@ static bool parse(int argc, char **argv, choices *out)
         out->info |= key == 'i';
         out->self_test |= key == 's';
         out->help |= key == 'h';
-        if (optarg && !(*count = number(optarg))) {
+        if (key == 'c') out->cpu = optarg;
+        if (key != 'c' && optarg && !(*count = number(optarg))) {
             fprintf(stderr, "%s: '%s' is not a number from 1 to 1000000\n", argv[0], optarg);
             return false;
         }
@@ -156,6 +155,38 @@ static ftso_status run_raw(const choices *c, ftso_net *net, float *images, float
     if (ferror(stdin))
         return ftso_error(FTSO_ERROR_DATA, "cannot read standard input: %s", strerror(errno));
     return FTSO_STATUS_OK;
+}
+
+/* One picture's place in a batch. */
+static ftso_status read_picture(const char *path, const ftso_transform *transform,
+                                ftso_picture *picture, float *image)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    FTSO_TRY(ftso_picture_read(path, a->channels, picture));
+    return ftso_annotate(ftso_picture_transform(picture, transform, a->height, image), "'%s'",
+                         path);
+}
+
+static ftso_status run_files(const choices *c, ftso_net *net, float *images, float *logits)
+{
+    const ftso_artefact *a = &ftso_the_artefact;
+    ftso_transform transform;
+    FTSO_TRY(ftso_transform_parse(a->transform, &transform));
+    ftso_picture picture = {0};
+    int batch = (int)net->code->program->planned_batch;
+    ftso_status status = FTSO_STATUS_OK;
+    for (int first = 0; first < c->file_count && status.code == FTSO_OK; first += batch) {
+        int count = c->file_count - first < batch ? c->file_count - first : batch;
+        for (int i = 0; i < count && status.code == FTSO_OK; i++)
+            status =
+                read_picture(c->files[first + i], &transform, &picture, images + i * pixel_count());
+        if (status.code != FTSO_OK) break;
+        ftso_net_run(net, images, count, logits);
+        for (int i = 0; i < count; i++)
+            show(c, c->files[first + i], logits + (size_t)i * a->class_count);
+    }
+    ftso_picture_deinit(&picture);
+    return status;
 }
 
 static int ascending(const void *a, const void *b)
@@ -248,7 +279,7 @@ static ftso_status work(const choices *c)
 {
     const ftso_artefact *a = &ftso_the_artefact;
     ftso_net net;
-    FTSO_TRY(ftso_net_init(&net, a, c->threads, true));
+    FTSO_TRY(ftso_net_init(&net, a, c->cpu, c->threads, true));
     size_t batch = (size_t)net.code->program->planned_batch;
     float *images = ftso_mem_alloc(batch * (size_t)pixel_count() * sizeof(float));
     float *logits = ftso_mem_alloc(batch * a->class_count * sizeof(float));
@@ -261,6 +292,8 @@ static ftso_status work(const choices *c)
         status = run_bench(c, &net, images, logits);
     else if (c->raw)
         status = run_raw(c, &net, images, logits);
+    else
+        status = run_files(c, &net, images, logits);
     ftso_mem_free(images);
     ftso_mem_free(logits);
     ftso_net_deinit(&net);

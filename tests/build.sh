@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Artefacts as their user meets them: built, run, damaged, built again.
-#   build.sh exe|cross   SOURCE_DIR FTSO
+#   build.sh exe|cross|pictures|multi|library|verify   SOURCE_DIR FTSO
 # In: the built program, a C compiler. Out: one line with the number of checks; every failed one before it. Works in a scratch
 # folder with a cache of its own, on a small network with weights by chance.
 set -uo pipefail
@@ -48,6 +48,11 @@ flip() {
 # section FILE NAME [COLUMN]: its place in the file; with column 2 its address.
 section() {
   echo $((16#$(readelf -SW "$1" | awk -v name="$2" -v c="${3:-3}" '{ for (i = 1; i < NF; i++) if ($i == name) print $(i + c) }')))
+}
+# ar_offset FILE: where the one object of an archive begins; 0 for other files.
+ar_offset() {
+  [ "$(head -c 7 "$1")" = '!<arch>' ] || { echo 0; return; }
+  grep -abo $'\x7fELF' "$1" | head -n 1 | cut -d: -f1
 }
 # places FILE MNEMONIC: file offsets of such instructions in the code.
 places() {
@@ -194,8 +199,205 @@ cross() {
   done
 }
 
+# Pictures go through the data set's test transform, and classes have its names.
+pictures() {
+  make_toy
+  sed -i 's/classes = 10;/&/; s/    test = normalize;/    test = resize(14) -> center_crop(12) -> normalize;/' toy.ftso
+  local at=$root/tests/pictures
+  code 0 "$ftso" build toy.ftso --init=1 -o classify --batch=2
+  code 0 ./classify --info
+  says out '"transform":	"resize(14) -> center_crop(12) -> normalize'
+  code 0 ./classify "$at/full.jpg" "$at/grey.png" "$at/large.png" --top=1
+  ok; [ "$(wc -l <out)" = 3 ] || fail "three pictures have not three lines"
+  ok; grep -Eqx "$at/large.png: [0-9] [01]\.[0-9]{4}" out || fail "the third picture has no class"
+  # The same picture alone gives the same numbers; another gives others.
+  ./classify "$at/full.jpg" "$at/grey.png" --logits >both
+  ./classify "$at/grey.png" --logits >one
+  tail -c 40 both >last
+  same one last
+  ok; head -c 40 both | cmp -s - one && fail "two pictures have equal results"
+  code 5 ./classify "$at/full.jpg" toy.ftso
+  says err 'toy.ftso'
+  code 5 ./classify nothing.png
+  ok; [ "$(readelf -d classify | grep -c NEEDED)" = 2 ] || fail "decoders are not inside"
+}
+
+multi() {
+  make_toy
+  local cpu ran=0
+  code 0 "$ftso" build toy.ftso --init=1 -o classify --cpu=multi
+  code 0 ./classify --self-test
+  tensors 3 144 9 >three
+  code 4 ./classify --cpu=z80 --self-test
+  says err "no code for 'z80'"
+  for cpu in x86-64-v2 x86-64-v3 x86-64-v4; do
+    code 0 ./classify --info
+    says out "\"$cpu\""
+    if ./classify --cpu=$cpu --self-test >out 2>err; then
+      ran=$((ran + 1))
+      says out "code for $cpu"
+      ok; grep -q 'numbers: ok' out || fail "$cpu code is wrong"
+      # one alone is the same code
+      code 0 "$ftso" build toy.ftso --init=1 -o alone --cpu=$cpu
+      ./classify --cpu=$cpu --raw --logits <three >a
+      ./alone --raw --logits <three >b
+      ok; [ -s a ] || fail "$cpu gives no results"
+      same a b
+    else
+      says err 'this processor has no'
+    fi
+  done
+  ok; [ $ran -gt 0 ] || fail "no code runs here"
+  echo "build: $ran of 3 processors' code was run"
+  code 2 "$ftso" build toy.ftso --init=1 -o classify --cpu=z80
+}
+
+library() {
+  make_toy
+  local kind
+  code 2 "$ftso" build toy.ftso --init=1 --kind=lib -o sdk
+  says err 'Give --prefix'
+  code 2 "$ftso" build toy.ftso --init=1 --kind=lib -o sdk --prefix=9lives
+  says err 'letters, digits and _'
+  absent sdk
+  for kind in lib so; do code 0 "$ftso" build toy.ftso --init=1 --kind=$kind --prefix=net -o sdk --batch=4; done
+  code 0 "$ftso" build toy.ftso --init=1 --kind=obj --prefix=net -o net.o
+  code 0 "$ftso" build toy.ftso --init=1 --kind=lib --prefix=net -o sdk --batch=4
+  says out 'nothing to do'
+  rm sdk/include/net.h
+  code 0 "$ftso" build toy.ftso --init=1 --kind=lib --prefix=net -o sdk --batch=4
+  ok; [ -s sdk/include/net.h ] || fail "a header that is gone is not written again"
+  mkdir deep && cp -r sdk deep/moved
+  code 0 "$ftso" build toy.ftso --init=1 --kind=lib --prefix=net -o deep/again --batch=4 --no-cache
+  same deep/again/lib/libnet.a sdk/lib/libnet.a
+
+  # Its names begin with the prefix; it calls nothing that prints, ends the process or is not the C library's.
+  local names="net_abi net_class_name net_create net_destroy net_info net_memory_bytes net_run net_self_test net_strerror "
+  ok; [ "$(nm -g --defined-only net.o | awk 'NF == 3 { print $3 }' | sort | tr '\n' ' ')" = "$names" ] || fail "the object shows $(nm -g --defined-only net.o)"
+  ok; [ "$(nm -D --defined-only sdk/lib/libnet.so | awk 'NF == 3 { print $3 }' | sort | tr '\n' ' ')" = "$names" ] || fail "the shared library shows other names"
+  ok; nm -u net.o | awk '{ print $2 }' | grep -Ex '_?_?exit|abort|.*assert.*|v?f?d?printf|puts|fputs|putchar|fwrite|write|open|raise|.*kill' >out && fail "the library calls what it must not"
+  ok; grep -rqF "$scratch" sdk && fail "the library names the place where it was made"
+
+  cat >use.c <<'END'
+#include <net.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static size_t taken, given, bytes;
+static void *take(void *user, size_t size) { (void)user; taken++; bytes += size; return malloc(size); }
+static void give(void *user, void *block) { (void)user; given += block != NULL; free(block); }
+static void *none(void *user, size_t size) { size_t *left = (size_t *)user; return *left == 0 ? NULL : ((*left)--, malloc(size)); }
+static void drop(void *user, void *block) { (void)user; free(block); }
+int main(int argc, char **argv)
+{
+    static float images[7 * net_CHANNELS * net_HEIGHT * net_WIDTH], logits[7 * net_CLASSES];
+    net_options options;
+    net_context *context = NULL, *other = NULL;
+    size_t left, count = 7;
+    memset(&options, 0, sizeof options);
+    options.size_bytes = sizeof options;
+    options.threads = argc > 1 ? atoi(argv[1]) : 1;
+    options.allocate = take;
+    options.release = give;
+    if (net_abi() != net_ABI || !strstr(net_info(), "ftso-artefact")) return 1;
+    if (fread(images, sizeof images[0] * net_CHANNELS * net_HEIGHT * net_WIDTH, count, stdin) != count) return 2;
+    if (net_create(&context, &options) != net_OK || net_create(&other, NULL) != net_OK) return 3;
+    if (bytes < net_memory_bytes(options.threads)) return 4;
+    {
+        size_t before = taken;
+        if (net_run(other, images, count, logits) != net_OK) return 5;
+        if (net_run(context, images, count, logits) != net_OK || net_self_test(context) != net_OK) return 5;
+        if (before != taken || given) return 6; /* nothing is allocated after create */
+    }
+    if (net_run(context, NULL, 1, logits) != net_BAD_ARGUMENT || net_run(NULL, images, 1, logits) != net_BAD_ARGUMENT) return 7;
+    if (net_run(context, NULL, 0, NULL) != net_OK || strcmp(net_class_name(3), "3") || net_class_name(net_CLASSES)) return 8;
+    if (!strstr(net_strerror(net_NO_MEMORY), "memory") || !*net_strerror(99)) return 9;
+    net_destroy(context);
+    net_destroy(other);
+    net_destroy(NULL);
+    if (taken != given) return 10;
+    options.allocate = none;
+    options.release = drop;
+    options.user = &left;
+    for (size_t n = 0;; n++) { /* memory that runs out at each place */
+        left = n;
+        int code = net_create(&context, &options);
+        if (code == net_OK) { net_destroy(context); if (n < 4) return 11; break; }
+        if (code != net_NO_MEMORY || context) return 12;
+    }
+    options.size_bytes = 1;
+    if (net_create(&context, &options) != net_BAD_ARGUMENT) return 13;
+    fwrite(logits, sizeof logits, 1, stdout);
+    return 0;
+}
+END
+  code 0 "$ftso" build toy.ftso --init=1 -o classify --batch=4
+  tensors 7 144 5 >seven
+  ./classify --raw --logits <seven >expected
+  local flags="-Wall -Wextra -Wpedantic -Werror -Ideep/moved/include"
+  code 0 cc -std=c99 $flags use.c deep/moved/lib/libnet.a -pthread -lm -o use_a
+  code 0 cc -std=c99 $flags use.c -Ldeep/moved/lib -Wl,-rpath,'$ORIGIN/deep/moved/lib' -lnet -o use_so
+  code 0 cc -std=c99 $flags -Dnet_BATCH_IS_NOT_USED use.c net.o -pthread -lm -o use_o
+  for kind in a so o; do
+    for threads in 1 3; do
+      ok; ./use_$kind $threads <seven >got 2>err || fail "the program with use_$kind ends with $?"
+      same got expected
+    done
+  done
+  if command -v c++ >/dev/null; then
+    printf '#include <net.h>\nint main() { net_context *c = nullptr; net_options o{}; o.size_bytes = sizeof o; o.threads = 1;\n  int code = net_create(&c, &o); code |= net_self_test(c); net_destroy(c); return code; }\n' >use.cc
+    code 0 c++ $flags use.cc deep/moved/lib/libnet.a -pthread -lm -o use_cc
+    code 0 ./use_cc
+  fi
+  ok; [ "$(PKG_CONFIG_PATH=deep/moved/lib/pkgconfig pkg-config --static --libs --cflags net | sed 's/-[IL][^ ]*//g' | tr -s ' ')" = " -lnet -pthread -lm " ] ||
+    fail "pkg-config says $(PKG_CONFIG_PATH=deep/moved/lib/pkgconfig pkg-config --static --libs --cflags net)"
+}
+
+verify() {
+  make_toy
+  local file kind at tried=0 wrong=0
+  for kind in exe lib so obj; do code 0 "$ftso" build toy.ftso --init=1 --kind=$kind --prefix=net --cpu=x86-64 -o made_$kind; done
+  for file in made_exe made_lib/lib/libnet.a made_so/lib/libnet.so made_obj; do
+    code 0 "$ftso" verify $file
+    says out 'bytes    ok'
+    says out 'stored   ok'
+    says out 'results  ok'
+    # A byte of the weights: bytes and stored results are wrong, though code and reference agree about the new weights.
+    cp $file damaged
+    flip damaged $(($(section damaged .ftso.weights) + 3 + $(ar_offset damaged))) 64
+    code 5 "$ftso" verify damaged
+    says out 'bytes    WRONG'
+    says out 'stored   WRONG'
+    says err 'is damaged'
+  done
+  for at in $(places made_exe mulps | head -n 12); do
+    cp made_exe damaged
+    [ "$(od -An -tx1 -j "$at" -N 2 damaged | tr -d ' ')" = 0f59 ] || at=$((at + 1))
+    flip damaged $((at + 1)) 1
+    code 5 "$ftso" verify damaged
+    says out 'bytes    WRONG'
+    tried=$((tried + 1))
+    grep -q 'results  WRONG' out && wrong=$((wrong + 1))
+  done
+  ok; [ $tried -gt 3 ] && [ $wrong -gt 0 ] || fail "of $tried changed instructions $wrong were noticed in the results"
+  # A crash is a result.
+  cp made_exe damaged
+  printf '\017\013' | dd of=damaged bs=1 seek="$(places made_exe mulps | head -n 1)" conv=notrunc status=none
+  code 5 "$ftso" verify damaged
+  says out 'was ended by signal'
+  code 5 "$ftso" verify toy.ftso
+  says err 'ftso built no such file'
+  code 5 "$ftso" verify /bin/true
+  code 5 "$ftso" verify nothing
+  code 2 "$ftso" verify
+  code 2 "$ftso" verify made_exe --images=0
+  head -c 3000 made_exe >damaged
+  code 5 "$ftso" verify damaged
+  ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
+}
+
 case $part in
-  cross | exe) $part ;;
+  exe | cross | pictures | multi | library | verify) $part ;;
   *) echo "build: no part '$part'"; exit 2 ;;
 esac
 echo "build: $part: $checked checks, $failed failed"
