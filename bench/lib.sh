@@ -151,6 +151,9 @@ measure() {
   done
   print_row "$title" "$images" "$(gflop)"
   [ -z "$marks" ] || mark "$title" "$marks"
+  name=${peers%% *}
+  [ -z "$name" ] || [ ! -s "$work/seconds.$name" ] ||
+    awk "BEGIN { print \"$label|$title|\" $(median_of "$work/seconds.$name") / $(median_of "$work/seconds.ftso") }" >>"$work/ratios"
 }
 
 # ---------------------------------------------------------------- tables
@@ -192,6 +195,14 @@ print_marks() {
   echo "| work | over | mark | measured | |"
   echo "|---|---|---|---|---|"
   cat "$work/marks"
+}
+print_ratios() { # of variants: how each ratio stands to the first of its kind, the network that was looked at most
+  [ -s "$work/ratios" ] || return 0
+  echo
+  echo "| variant | $(title_of "${peers%% *}") over ours | beside the first of its kind | |"
+  echo "|---|---|---|---|"
+  awk -F'|' '{ if (!($1 in base)) base[$1] = $3; r = $3 / base[$1]
+    printf "| %s | %.2f | %.2f | %s |\n", $2, $3, r, (r >= 0.8) ? "holds" : "falls behind" }' "$work/ratios"
 }
 print_notes() {
   [ ! -s "$work/notes" ] || { echo; sed 's/^/* /' "$work/notes"; }

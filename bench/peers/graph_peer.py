@@ -16,7 +16,7 @@ import serving  # noqa: E402
 
 def onnx_file(options):
     """Written once per network and batch into the work folder; the engines of one row read the same file."""
-    name = f"{options.net}-{options.layers}-{options.channels}-{options.nodes}-{options.side}-{options.batch}.onnx"
+    name = f"{options.net}-{options.layers}-{options.channels}-{options.nodes}-{options.keep}-{options.side}-{options.batch}.onnx"
     path = os.path.join(options.folder, name)
     if not os.path.exists(path):
         net = serving.freeze_statistics(serving.found(options), torch)
