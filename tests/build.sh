@@ -193,6 +193,12 @@ cross() {
     flip again $(($(section again .ftso.weights) + 3)) 64
     code 70 $emulator -L /usr/$system ./again --self-test
     says out 'numbers: WRONG'
+    code 0 "$ftso" build toy.ftso --init=1 -o sdk --target=$system --kind=lib --prefix=fashion
+    code 0 $system-gcc -static -Isdk/include "$root/examples/embed/classify.c" -Lsdk/lib -lfashion -lm -o embedded
+    { printf 'P5\n12 12\n255\n'; head -c 144 seven; } >picture.pgm
+    code 0 $emulator ./embedded picture.pgm
+    says out 'picture.pgm: '
+    rm -rf sdk
     code 0 "$ftso" build toy.ftso --init=1 -o still --target=$system --static
     code 0 $emulator ./still --self-test
     rm -f there again

@@ -3,7 +3,7 @@
  * library's own prefix in place of "ftso_embed".
  *
  * In: the caller's memory, threads and images. Out: results and codes. Holds: nothing is printed, nothing ends the process,
- * nothing is allocated after create; contexts do not know of each other. Compiled into artefacts only.
+ * nothing is allocated after create, but while a picture is prepared; contexts do not know of each other. Compiled into artefacts only.
  * The declarations are in cli/build_header.c, which writes the header.
  */
 #include "runtime/artefact.h"
@@ -33,6 +33,7 @@ typedef struct embed_context {
     ftso_allocator allocator;
     embed_options options;
     ftso_net net;
+    ftso_transform transform;
     float *logits; /* of the self-test */
 } embed_context;
 
@@ -45,6 +46,8 @@ const char *ftso_embed_class_name(size_t number);
 size_t ftso_embed_memory_bytes(int threads);
 int ftso_embed_create(embed_context **out_context, const embed_options *options);
 int ftso_embed_run(embed_context *context, const float *images, size_t count, float *out_logits);
+int ftso_embed_prepare(embed_context *context, const unsigned char *pixels, size_t height,
+                       size_t width, float *out_image);
 int ftso_embed_self_test(embed_context *context);
 void ftso_embed_destroy(embed_context *context);
 
@@ -159,6 +162,8 @@ static embed_code start(embed_context *context)
 {
     const embed_options *o = &context->options;
     ftso_status status = ftso_net_init(&context->net, &ftso_the_artefact, NULL, o->threads, false);
+    if (status.code == FTSO_OK)
+        status = ftso_transform_parse(ftso_the_artefact.transform, &context->transform);
     if (status.code != FTSO_OK) return code_of(status);
     context->logits = ftso_mem_alloc(ftso_the_artefact.test_logit_bytes);
     return context->logits ? EMBED_OK : EMBED_NO_MEMORY;
@@ -209,6 +214,25 @@ int ftso_embed_run(embed_context *context, const float *images, size_t count, fl
         return EMBED_BAD_ARGUMENT;
     ftso_net_run(&context->net, images, (int64_t)count, out_logits);
     return EMBED_OK;
+}
+
+int ftso_embed_prepare(embed_context *context, const unsigned char *pixels, size_t height,
+                       size_t width, float *out_image)
+{
+    if (!context || !pixels || !out_image || height < 1 || width < 1 ||
+        height > FTSO_PICTURE_SIDE || width > FTSO_PICTURE_SIDE ||
+        height * width > FTSO_PICTURE_PIXELS)
+        return EMBED_BAD_ARGUMENT;
+    const ftso_artefact *a = &ftso_the_artefact;
+    const ftso_picture picture = {.channels = a->channels,
+                                  .height = (int64_t)height,
+                                  .width = (int64_t)width,
+                                  .pixels = (uint8_t *)(uintptr_t)pixels};
+    if (context->options.allocate) ftso_allocator_override(&context->allocator);
+    ftso_status status =
+        ftso_picture_transform(&picture, &context->transform, a->height, out_image);
+    ftso_allocator_override(NULL);
+    return code_of(status);
 }
 
 int ftso_embed_self_test(embed_context *context)
