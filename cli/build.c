@@ -149,8 +149,8 @@ static ftso_status make_record(build *b)
     ftso_text_init(&genotype);
     ftso_genotype_print_darts(source->genotype, &genotype);
     cJSON_AddStringToObject(record, "genotype", ftso_text_get(&genotype));
-    add_hash(record, "genotype_hash",
-             ftso_hash(FTSO_HASH_SEED, ftso_text_get(&genotype), genotype.length));
+    cJSON_AddStringToObject(record, FTSO_GENOTYPE_HASH,
+                            ftso_genotype_hash(b->arena, source->genotype));
     ftso_text_deinit(&genotype);
     add_hash(record, "graph_hash",
              ftso_hash(FTSO_HASH_SEED, b->graph_text.data, b->graph_text.length));

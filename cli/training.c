@@ -152,6 +152,13 @@ static void fill_metadata(ftso_input *input, ftso_setup *setup)
         {"ftso", FTSO_VERSION},
         {"space", train->space->name},
         {"genotype", ftso_strdup(&input->arena, ftso_text_get(&genotype))},
+        {FTSO_GENOTYPE_HASH, ftso_genotype_hash(&input->arena, setup->genotype)},
+        {"layers",
+         ftso_format(&input->arena, "%lld",
+                     (long long)(train->layers ? train->layers : train->space->network.layers))},
+        {"channels", ftso_format(&input->arena, "%lld",
+                                 (long long)(train->channels ? train->channels
+                                                             : train->space->network.channels))},
         {"recipe", train->name},
         {"dataset", dataset->name},
         {"image", ftso_format(&input->arena, "%lldx%lldx%lld", (long long)dataset->channels,
@@ -251,10 +258,10 @@ ftso_status ftso_setup_weights(const ftso_setup *setup, const char *path)
     ftso_arena_init(&arena);
     float *weights = FTSO_ARRAY(&arena, float, (size_t)setup->weight_total);
     float *running = FTSO_ARRAY(&arena, float, (size_t)setup->running_total);
-    const ftso_parameter *tables[] = {setup->weights, setup->running};
-    const size_t counts[] = {setup->weight_count, setup->running_count};
-    float *const states[] = {weights, running};
-    ftso_status status = ftso_parameters_read(path, tables, counts, states, 2);
+    const ftso_parameter_state states[] = {{setup->weights, setup->weight_count, weights},
+                                           {setup->running, setup->running_count, running}};
+    ftso_status status = ftso_parameters_read(path, states, FTSO_COUNT(states),
+                                              ftso_genotype_hash(&arena, setup->genotype));
     if (status.code == FTSO_OK)
         status = device->write_state(device->self, "weights", weights, setup->weight_total);
     if (status.code == FTSO_OK && setup->running_count)

@@ -1,7 +1,7 @@
 /*
  * The tensors of a flat state: where each lies, how each begins.
  *
- * In: a table of parameters, a seed. Out: their initial numbers; views of them. Holds: element e of tensor k comes from
+ * In: a table of parameters, a seed or a file. Out: their numbers; files. Holds: element e of tensor k comes from
  * (seed, weights, k, e / 4), so the same numbers come out wherever a network is made.
  */
 #include "runtime/parameters.h"
@@ -45,20 +45,86 @@ void ftso_parameters_draw(const ftso_parameter *table, size_t count, uint64_t se
     }
 }
 
-ftso_safetensor ftso_parameter_tensor(const ftso_parameter *parameter, const float *state)
+/* ---------------------------------------------------------------- files */
+
+static const char *name_of(const ftso_parameter *parameter, ftso_naming naming)
 {
-    ftso_safetensor tensor = {.name = parameter->name,
+    return naming == FTSO_NAMES_OWN ? parameter->name : parameter->module;
+}
+
+static int rank_of(const ftso_parameter *parameter, ftso_naming naming)
+{
+    return naming == FTSO_NAMES_MODULES && parameter->is_matrix ? 2 : parameter->rank;
+}
+
+static ftso_safetensor view(const ftso_parameter *parameter, const float *state, ftso_naming naming)
+{
+    ftso_safetensor tensor = {.name = name_of(parameter, naming),
                               .dtype = FTSO_F32,
-                              .rank = parameter->rank,
+                              .rank = rank_of(parameter, naming),
                               .size_bytes = sizeof(float) * (size_t)ftso_parameter_count(parameter),
                               .data = state + parameter->offset};
-    for (int d = 0; d < parameter->rank; d++) tensor.dim[d] = parameter->dim[d];
+    for (int d = 0; d < tensor.rank; d++) tensor.dim[d] = parameter->dim[d];
     return tensor;
 }
 
-/* ---------------------------------------------------------------- from a file */
+ftso_status ftso_parameters_write(const char *path, const ftso_parameter_state *states,
+                                  size_t state_count, ftso_naming naming,
+                                  const ftso_metadata *metadata, size_t metadata_count)
+{
+    size_t all = 0;
+    for (size_t s = 0; s < state_count; s++) all += states[s].count;
+    ftso_safetensor *tensors = ftso_mem_alloc(all * sizeof(*tensors));
+    if (!tensors) return ftso_error(FTSO_ERROR_LIMIT, "no memory to write '%s'", path);
+    all = 0;
+    for (size_t s = 0; s < state_count; s++)
+        for (size_t k = 0; k < states[s].count; k++)
+            tensors[all++] = view(&states[s].table[k], states[s].numbers, naming);
+    ftso_status status = ftso_safetensors_write(path, tensors, all, metadata, metadata_count);
+    ftso_mem_free(tensors);
+    return status;
+}
 
 enum { MAX_DIFFERENCES = 5 };
+
+/* A file held against tables. */
+typedef struct comparison {
+    const ftso_parameter_state *states;
+    size_t state_count;
+    const ftso_safetensors *file;
+    ftso_naming naming;
+    ftso_text why; /* the differences */
+    int wrong;
+} comparison;
+
+static bool begins(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool ends(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* Of an auxiliary head, as lowering and as DARTS call it. */
+static bool is_auxiliary(const char *name)
+{
+    return begins(name, "auxiliary.") || begins(name, "auxiliary_head.");
+}
+
+/* Names that more of the file's tensors have. */
+static ftso_naming naming_of(const comparison *c)
+{
+    size_t found[2] = {0, 0};
+    for (size_t s = 0; s < c->state_count; s++)
+        for (size_t k = 0; k < c->states[s].count; k++)
+            for (ftso_naming n = FTSO_NAMES_OWN; n <= FTSO_NAMES_MODULES; n++)
+                found[n] +=
+                    ftso_safetensors_find(c->file, name_of(&c->states[s].table[k], n)) != NULL;
+    return found[FTSO_NAMES_MODULES] > found[FTSO_NAMES_OWN] ? FTSO_NAMES_MODULES : FTSO_NAMES_OWN;
+}
 
 static void print_shape(ftso_text *out, int rank, const int64_t *dim)
 {
@@ -68,58 +134,69 @@ static void print_shape(ftso_text *out, int rank, const int64_t *dim)
     ftso_text_puts(out, "]");
 }
 
-/* Adds what is wrong with one tensor of the file; false where nothing is. */
-static bool differs(const ftso_parameter *wanted, const ftso_safetensor *is, ftso_text *why)
+/* Holds one tensor against the file's and takes its numbers. */
+static void take(comparison *c, const ftso_parameter *wanted, float *numbers)
 {
+    const char *name = name_of(wanted, c->naming);
+    const ftso_safetensor *is = ftso_safetensors_find(c->file, name);
+    int rank = rank_of(wanted, c->naming);
+    if (!is && is_auxiliary(name)) return;
     if (!is) {
-        ftso_text_printf(why, "; '%s' is missing", wanted->name);
-        return true;
+        ftso_text_printf(&c->why, "; '%s' is missing", name);
+    } else if (is->dtype == FTSO_I64) {
+        ftso_text_printf(&c->why, "; '%s' is of type %s", name, ftso_dtype_name(is->dtype));
+    } else if (is->rank == rank &&
+               memcmp(is->dim, wanted->dim, sizeof(int64_t) * (size_t)rank) == 0) {
+        ftso_safetensor_floats(is, numbers + wanted->offset);
+        return;
+    } else {
+        ftso_text_printf(&c->why, "; '%s' is ", name);
+        print_shape(&c->why, is->rank, is->dim);
+        ftso_text_puts(&c->why, ", wanted is ");
+        print_shape(&c->why, rank, wanted->dim);
     }
-    if (is->rank == wanted->rank &&
-        memcmp(is->dim, wanted->dim, sizeof(int64_t) * (size_t)is->rank) == 0)
-        return false;
-    ftso_text_printf(why, "; '%s' is ", wanted->name);
-    print_shape(why, is->rank, is->dim);
-    ftso_text_puts(why, ", wanted is ");
-    print_shape(why, wanted->rank, wanted->dim);
-    return true;
+    c->wrong++;
 }
 
-static bool is_known(const char *name, const ftso_parameter *const *tables, const size_t *counts,
-                     size_t state_count)
+static bool is_known(const comparison *c, const char *name)
 {
-    for (size_t s = 0; s < state_count; s++)
-        for (size_t k = 0; k < counts[s]; k++)
-            if (strcmp(tables[s][k].name, name) == 0) return true;
+    for (size_t s = 0; s < c->state_count; s++)
+        for (size_t k = 0; k < c->states[s].count; k++)
+            if (strcmp(name_of(&c->states[s].table[k], c->naming), name) == 0) return true;
     return false;
 }
 
-ftso_status ftso_parameters_read(const char *path, const ftso_parameter *const *tables,
-                                 const size_t *counts, float *const *states, size_t state_count)
+static void compare(comparison *c)
+{
+    c->naming = naming_of(c);
+    for (size_t s = 0; s < c->state_count; s++)
+        for (size_t k = 0; k < c->states[s].count && c->wrong < MAX_DIFFERENCES; k++)
+            take(c, &c->states[s].table[k], c->states[s].numbers);
+    for (size_t i = 0; i < c->file->tensor_count && c->wrong < MAX_DIFFERENCES; i++) {
+        const char *name = c->file->tensors[i].name;
+        if (is_auxiliary(name) || ends(name, ".num_batches_tracked") || is_known(c, name)) continue;
+        ftso_text_printf(&c->why, "; '%s' is one too many", name);
+        c->wrong++;
+    }
+}
+
+ftso_status ftso_parameters_read(const char *path, const ftso_parameter_state *states,
+                                 size_t state_count, const char *genotype_hash)
 {
     ftso_safetensors file;
     FTSO_TRY(ftso_safetensors_read(path, &file));
-    ftso_text why;
-    ftso_text_init(&why);
-    int wrong = 0;
-    for (size_t s = 0; s < state_count; s++)
-        for (size_t k = 0; k < counts[s] && wrong < MAX_DIFFERENCES; k++) {
-            const ftso_parameter *p = &tables[s][k];
-            const ftso_safetensor *tensor = ftso_safetensors_find(&file, p->name);
-            bool bad = differs(p, tensor, &why);
-            wrong += bad;
-            if (!bad) ftso_safetensor_floats(tensor, states[s] + p->offset);
-        }
-    for (size_t i = 0; i < file.tensor_count && wrong < MAX_DIFFERENCES; i++)
-        if (!is_known(file.tensors[i].name, tables, counts, state_count)) {
-            ftso_text_printf(&why, "; '%s' is one too many", file.tensors[i].name);
-            wrong++;
-        }
+    comparison c = {.states = states, .state_count = state_count, .file = &file};
+    ftso_text_init(&c.why);
+    compare(&c);
+    const char *hash = ftso_safetensors_metadata(&file, FTSO_GENOTYPE_HASH);
     ftso_status status = FTSO_STATUS_OK;
-    if (wrong)
+    if (hash && genotype_hash && strcmp(hash, genotype_hash) != 0)
+        status = ftso_error(FTSO_ERROR_DATA, "'%s' belongs to another genotype (%.16s, not %s)%s",
+                            path, hash, genotype_hash, ftso_text_get(&c.why));
+    else if (c.wrong)
         status = ftso_error(FTSO_ERROR_DATA, "'%s' holds weights of another network%s", path,
-                            ftso_text_get(&why));
-    ftso_text_deinit(&why);
+                            ftso_text_get(&c.why));
+    ftso_text_deinit(&c.why);
     ftso_safetensors_deinit(&file);
     return status;
 }

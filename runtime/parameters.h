@@ -11,7 +11,9 @@
 #include "runtime/safetensors.h"
 
 typedef struct ftso_parameter {
-    const char *name; /* stable: "cells.3.edge.2-0.1.weight" */
+    const char *name;   /* stable: "cells.3.edge.2-0.1.weight" */
+    const char *module; /* in code written for DARTS: "cells.3._ops.1.op.1.weight" */
+    bool is_matrix;     /* there without its last two dimensions, which are 1 */
     int rank;
     int64_t dim[4];
     int64_t offset; /* elements into the flat state */
@@ -24,16 +26,33 @@ int64_t ftso_parameter_count(const ftso_parameter *parameter);
 int64_t ftso_parameters_total(const ftso_parameter *table, size_t count);
 /* Initial values of all tensors into the flat state `out`. */
 void ftso_parameters_draw(const ftso_parameter *table, size_t count, uint64_t seed, float *out);
-/* The tensor as a view into the flat state. */
-ftso_safetensor ftso_parameter_tensor(const ftso_parameter *parameter, const float *state);
+
+/* The two sets of names that a file may have. */
+typedef enum ftso_naming { FTSO_NAMES_OWN, FTSO_NAMES_MODULES } ftso_naming;
+
+/* A flat state and what is in it. */
+typedef struct ftso_parameter_state {
+    const ftso_parameter *table;
+    size_t count;
+    float *numbers;
+} ftso_parameter_state;
+
+/* Metadata key of a hash over the genotype, in 16 hexadecimal digits. */
+#define FTSO_GENOTYPE_HASH "genotype_hash"
 
 /*
- * Reads a file into flat states: every tensor of every table must be there with its shape, and nothing else. Otherwise
- * code 5, and the message names the first differences.
+ * Reads a file into flat states, under whichever names it uses: every tensor of every table must be there with its shape and a
+ * floating type, and nothing else; where file and caller both know a genotype's hash, it must be the same. Otherwise code
+ * 5: the message says which, and names the first five differences. What only training uses may be there or not: the tensors
+ * of an auxiliary head (left as they are then), and counters of batches, which PyTorch keeps.
  */
-ftso_status FTSO_MUST_USE ftso_parameters_read(const char *path,
-                                               const ftso_parameter *const *tables,
-                                               const size_t *counts, float *const *states,
-                                               size_t state_count);
+ftso_status FTSO_MUST_USE ftso_parameters_read(const char *path, const ftso_parameter_state *states,
+                                               size_t state_count, const char *genotype_hash);
+/* Writes flat states with all their tensors, as safetensors.h says. */
+ftso_status FTSO_MUST_USE ftso_parameters_write(const char *path,
+                                                const ftso_parameter_state *states,
+                                                size_t state_count, ftso_naming naming,
+                                                const ftso_metadata *metadata,
+                                                size_t metadata_count);
 
 #endif

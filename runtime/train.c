@@ -311,16 +311,14 @@ static ftso_status write_weights(desk *d, const char *name)
 {
     const ftso_training *t = d->t;
     state_row rows[MAX_STATES];
-    size_t count = list_states(d, rows), all = t->weight_count + t->running_count;
+    size_t count = list_states(d, rows);
+    const ftso_parameter_state states[] = {{t->weights, t->weight_count, rows[0].numbers},
+                                           {t->running, t->running_count, rows[count - 1].numbers}};
     ftso_arena arena;
     ftso_arena_init(&arena);
-    ftso_safetensor *tensors = FTSO_ARRAY(&arena, ftso_safetensor, all);
-    for (size_t i = 0; i < all; i++)
-        tensors[i] = i < t->weight_count ? ftso_parameter_tensor(&t->weights[i], rows[0].numbers)
-                                         : ftso_parameter_tensor(&t->running[i - t->weight_count],
-                                                                 rows[count - 1].numbers);
-    ftso_status status = ftso_safetensors_write(ftso_format(&arena, "%s/%s", t->folder, name),
-                                                tensors, all, t->metadata, t->metadata_count);
+    ftso_status status =
+        ftso_parameters_write(ftso_format(&arena, "%s/%s", t->folder, name), states,
+                              FTSO_COUNT(states), FTSO_NAMES_OWN, t->metadata, t->metadata_count);
     ftso_arena_deinit(&arena);
     return status;
 }

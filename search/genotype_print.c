@@ -105,3 +105,13 @@ void ftso_genotype_print_json(const ftso_genotype *genotype, const ftso_space *s
     cJSON_free(text);
     cJSON_Delete(root);
 }
+
+const char *ftso_genotype_hash(ftso_arena *arena, const ftso_genotype *genotype)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_genotype_print_darts(genotype, &text);
+    uint64_t hash = ftso_hash(FTSO_HASH_SEED, ftso_text_get(&text), text.length);
+    ftso_text_deinit(&text);
+    return ftso_format(arena, "%016llx", (unsigned long long)hash);
+}

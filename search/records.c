@@ -11,6 +11,8 @@ const ftso_parameter *ftso_parameters_of(ftso_arena *arena, const ftso_weight *t
     for (size_t k = 0; k < count; k++) {
         const ftso_weight *w = &table[k];
         out[k] = (ftso_parameter){.name = w->name,
+                                  .module = w->module,
+                                  .is_matrix = w->is_matrix,
                                   .rank = w->shape.rank,
                                   .offset = w->offset,
                                   .fan_in = w->fan_in,

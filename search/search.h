@@ -125,6 +125,8 @@ int ftso_topology_select(const double *beta, int edge_count, int keep, int *out_
 void ftso_genotype_print_json(const ftso_genotype *genotype, const ftso_space *space,
                               ftso_text *out);
 void ftso_genotype_print_darts(const ftso_genotype *genotype, ftso_text *out);
+/* A hash over that text, in 16 hexadecimal digits: whose weights a file holds. */
+const char *ftso_genotype_hash(ftso_arena *arena, const ftso_genotype *genotype);
 ftso_status FTSO_MUST_USE ftso_genotype_print_nb201(const ftso_genotype *genotype, ftso_text *out);
 ftso_genotype *ftso_genotype_parse_json(ftso_arena *arena, ftso_diag *diag, uint32_t file,
                                         const ftso_space *space, const ftso_unit *unit);

@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <unistd.h>
+
 #include "frontend/frontend.h"
-#include "runtime/safetensors.h"
+#include "runtime/parameters.h"
+#include "search/search.h"
 
 static const char cifar[] =
     "ftso 1;\n"
@@ -66,29 +69,73 @@ static const ftso_space *last_space(const fixture *f)
 
 /* ---------------------------------------------------------------- numbers under the names */
 
-/* The rows' tensors put together in our order; each must be there once, with its shape. */
-static double *gather(ftso_arena *arena, const ftso_safetensors *file, const ftso_weight *rows,
-                      size_t count, int64_t total)
+static ftso_parameter_state state_of(ftso_arena *arena, const ftso_weight *rows, size_t count,
+                                     int64_t total)
 {
-    double *flat = FTSO_ARRAY(arena, double, (size_t)total);
-    for (size_t i = 0; i < count; i++) {
-        const ftso_safetensor *tensor = ftso_safetensors_find(file, rows[i].module);
-        if (!tensor) fail_msg("%s: no %s", rows[i].name, rows[i].module);
-        assert_int_equal(tensor->rank, rows[i].is_matrix ? 2 : rows[i].shape.rank);
-        for (int d = 0; d < tensor->rank; d++)
-            assert_int_equal(tensor->dim[d], rows[i].shape.dim[d]);
-        int64_t numbers = ftso_safetensor_count(tensor);
-        assert_int_equal(numbers, ftso_shape_count(rows[i].shape));
-        float *block = FTSO_ARRAY(arena, float, (size_t)numbers);
-        ftso_safetensor_floats(tensor, block);
-        for (int64_t e = 0; e < numbers; e++) flat[rows[i].offset + e] = (double)block[e];
-    }
-    return flat;
+    return (ftso_parameter_state){ftso_parameters_of(arena, rows, count), count,
+                                  FTSO_ARRAY(arena, float, (size_t)total + 1)};
+}
+
+static double *wide(ftso_arena *arena, const float *numbers, int64_t count)
+{
+    double *out = FTSO_ARRAY(arena, double, (size_t)count + 1);
+    for (int64_t i = 0; i < count; i++) out[i] = (double)numbers[i];
+    return out;
 }
 
 static void bind(ftso_interp *interp, ftso_value leaf, const double *numbers, int64_t count)
 {
     test_ok(ftso_interp_bind(interp, leaf, numbers, (size_t)count));
+}
+
+static void write_file(const char *path, const ftso_parameter_state *states, ftso_naming naming,
+                       const char *hash)
+{
+    const ftso_metadata rows[] = {{FTSO_GENOTYPE_HASH, hash}};
+    test_ok(ftso_parameters_write(path, states, 2, naming, rows, 1));
+}
+
+/* Both namings go there and back; the foreign file's tensors come out under their names and shapes. */
+static void check_files(ftso_arena *arena, const ftso_parameter_state *states,
+                        const ftso_safetensors *foreign)
+{
+    char folder[] = "/tmp/ftso-modules-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    const char *path = ftso_format(arena, "%s/w", folder);
+    for (ftso_naming naming = FTSO_NAMES_OWN; naming <= FTSO_NAMES_MODULES; naming++) {
+        ftso_parameter_state copies[2];
+        write_file(path, states, naming, "0123456789abcdef");
+        for (int s = 0; s < 2; s++) {
+            size_t bytes =
+                sizeof(float) * (size_t)ftso_parameters_total(states[s].table, states[s].count);
+            copies[s] = states[s];
+            copies[s].numbers = ftso_arena_alloc(arena, bytes + 1);
+        }
+        test_ok(ftso_parameters_read(path, copies, 2, "0123456789abcdef"));
+        test_ok(ftso_parameters_read(path, copies, 2, NULL));
+        for (int s = 0; s < 2; s++)
+            assert_memory_equal(
+                copies[s].numbers, states[s].numbers,
+                sizeof(float) * (size_t)ftso_parameters_total(states[s].table, states[s].count));
+        ftso_status status = ftso_parameters_read(path, copies, 2, "fedcba9876543210");
+        assert_int_equal(status.code, FTSO_ERROR_DATA);
+        assert_non_null(strstr(status.message, "belongs to another genotype (0123456789abcdef, not "
+                                               "fedcba9876543210)"));
+    }
+    ftso_safetensors written;
+    test_ok(ftso_safetensors_read(path, &written));
+    for (size_t i = 0; i < foreign->tensor_count; i++) {
+        const ftso_safetensor *wanted = &foreign->tensors[i];
+        const ftso_safetensor *is = ftso_safetensors_find(&written, wanted->name);
+        if (wanted->dtype == FTSO_I64) continue;
+        assert_non_null(is);
+        assert_int_equal(is->rank, wanted->rank);
+        assert_memory_equal(is->dim, wanted->dim, sizeof(is->dim));
+        assert_memory_equal(is->data, wanted->data, is->size_bytes);
+    }
+    ftso_safetensors_deinit(&written);
+    unlink(path);
+    rmdir(folder);
 }
 
 static void check_case(const char *text, const char *name, bool aux)
@@ -97,9 +144,9 @@ static void check_case(const char *text, const char *name, bool aux)
     open_space(&f, text);
     ftso_arena *arena = &f.arena;
     ftso_safetensors file;
-    test_ok(ftso_safetensors_read(
-        ftso_format(arena, "%s/tests/oracle/modules-%s.safetensors", FTSO_SOURCE_DIR, name),
-        &file));
+    const char *path =
+        ftso_format(arena, "%s/tests/oracle/modules-%s.safetensors", FTSO_SOURCE_DIR, name);
+    test_ok(ftso_safetensors_read(path, &file));
     const char *cell = ftso_safetensors_metadata(&file, "genotype");
     ftso_genotype *genotype =
         ftso_genotype_parse(arena, &f.diag, cell, strlen(cell), last_space(&f), f.unit);
@@ -115,13 +162,14 @@ static void check_case(const char *text, const char *name, bool aux)
     assert_int_equal(network->weight_count + network->running_count + counters, file.tensor_count);
     assert_int_equal(2 * counters, network->running_count);
 
+    const ftso_parameter_state states[] = {
+        state_of(arena, network->weight_table, network->weight_count, network->weight_total),
+        state_of(arena, network->running_table, network->running_count, network->running_total)};
+    test_ok(ftso_parameters_read(path, states, 2, ftso_genotype_hash(arena, genotype)));
     ftso_interp *interp = ftso_interp_new(network->graph);
-    bind(interp, network->weights,
-         gather(arena, &file, network->weight_table, network->weight_count, network->weight_total),
+    bind(interp, network->weights, wide(arena, states[0].numbers, network->weight_total),
          network->weight_total);
-    bind(interp, network->running,
-         gather(arena, &file, network->running_table, network->running_count,
-                network->running_total),
+    bind(interp, network->running, wide(arena, states[1].numbers, network->running_total),
          network->running_total);
     int64_t pixels = ftso_shape_count(ftso_graph_shape(network->graph, network->image));
     double *images = FTSO_ARRAY(arena, double, (size_t)pixels);
@@ -136,6 +184,7 @@ static void check_case(const char *text, const char *name, bool aux)
             fail_msg("logit %zu is %.12g, not %.12g", i, logits->data[i], wanted);
     }
     ftso_interp_free(interp);
+    check_files(arena, states, &file);
     ftso_safetensors_deinit(&file);
     ftso_arena_deinit(arena);
 }
@@ -150,6 +199,74 @@ static void test_imagenet(void **state)
 {
     (void)state;
     check_case(mobile, "imagenet", false);
+}
+
+/* ---------------------------------------------------------------- wrong files */
+
+/* What is said of a file that holds `count` of these tensors. */
+static void expect_difference(const ftso_safetensor *tensors, size_t count, const char *message)
+{
+    static const ftso_parameter table[] = {
+        {.name = "stem.weight", .module = "stem.0", .rank = 4, .dim = {2, 1, 1, 1}},
+        {.name = "a", .module = "b", .rank = 1, .dim = {1}, .offset = 2},
+        {.name = "head.weight",
+         .module = "c",
+         .is_matrix = true,
+         .rank = 4,
+         .dim = {1, 2, 1, 1},
+         .offset = 3},
+        {.name = "auxiliary.weight",
+         .module = "auxiliary_head.w",
+         .rank = 1,
+         .dim = {1},
+         .offset = 5},
+    };
+    float numbers[6] = {0};
+    const ftso_parameter_state state = {table, FTSO_COUNT(table), numbers};
+    char folder[] = "/tmp/ftso-modules-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/w", folder);
+    test_ok(ftso_safetensors_write(path, tensors, count, NULL, 0));
+    ftso_status status = ftso_parameters_read(path, &state, 1, "0123456789abcdef");
+    unlink(path);
+    rmdir(folder);
+    if (!message) {
+        test_ok(status);
+        assert_true(numbers[0] == 1 && numbers[2] == 3 && numbers[4] == 2 && numbers[5] == 0);
+        return;
+    }
+    assert_int_equal(status.code, FTSO_ERROR_DATA);
+    if (!strstr(status.message, message)) fail_msg("'%s' is not '%s'", status.message, message);
+}
+
+static void test_differences(void **state)
+{
+    (void)state;
+    static const float two[] = {1, 2}, one[] = {3};
+    static const double twice[] = {1, 2};
+    static const int64_t count[] = {7, 8};
+    const ftso_safetensor good[] = {{"stem.0", FTSO_F64, 4, {2, 1, 1, 1}, 16, twice},
+                                    {"b", FTSO_F32, 1, {1}, 4, one},
+                                    {"c", FTSO_F32, 2, {1, 2}, 8, two},
+                                    {"bn.num_batches_tracked", FTSO_I64, 0, {0}, 8, count},
+                                    {"auxiliary_head.x", FTSO_F32, 1, {1}, 4, one}};
+    expect_difference(good, 5, NULL);
+    expect_difference(good, 3, NULL);
+    expect_difference(good, 1, "holds weights of another network; 'b' is missing; 'c' is missing");
+    ftso_safetensor odd[] = {
+        good[0], good[1], {"c", FTSO_F32, 1, {2}, 8, two}, {"d", FTSO_F32, 1, {1}, 4, one}};
+    expect_difference(odd, 3, "; 'c' is [2], wanted is [1, 2]");
+    odd[2] = good[2];
+    expect_difference(odd, 4, "; 'd' is one too many");
+    odd[0] = (ftso_safetensor){"stem.0", FTSO_I64, 4, {2, 1, 1, 1}, 16, count};
+    expect_difference(odd, 4, "; 'stem.0' is of type I64; 'd' is one too many");
+    const ftso_safetensor many[] = {{"1", FTSO_F32, 1, {1}, 4, one},
+                                    {"2", FTSO_F32, 1, {1}, 4, one},
+                                    {"3", FTSO_F32, 1, {1}, 4, one},
+                                    {"4", FTSO_F32, 1, {1}, 4, one}};
+    expect_difference(many, 4,
+                      "; 'stem.weight' is missing; 'a' is missing; 'head.weight' is missing; "
+                      "'1' is one too many; '2' is one too many");
 }
 
 /* ---------------------------------------------------------------- forms that DARTS has not */
@@ -268,9 +385,8 @@ static void test_unique(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cifar),
-        cmocka_unit_test(test_imagenet),
-        cmocka_unit_test(test_other_forms),
+        cmocka_unit_test(test_cifar),       cmocka_unit_test(test_imagenet),
+        cmocka_unit_test(test_differences), cmocka_unit_test(test_other_forms),
         cmocka_unit_test(test_unique),
     };
     return cmocka_run_group_tests_name("modules", tests, NULL, NULL);
