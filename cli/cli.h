@@ -30,6 +30,7 @@ int ftso_verb_check(int argc, char **argv);
 int ftso_verb_count(int argc, char **argv);
 int ftso_verb_doctor(int argc, char **argv);
 int ftso_verb_eval(int argc, char **argv);
+int ftso_verb_weights(int argc, char **argv);
 int ftso_verb_explain(int argc, char **argv);
 int ftso_verb_fmt(int argc, char **argv);
 int ftso_verb_new(int argc, char **argv);

@@ -25,15 +25,17 @@ static ftso_status space_of_json(ftso_model *model, const char *path)
     return ftso_pick_space(model->input.unit, name, &model->space);
 }
 
-/* The data set of the run's own recipe or search; else of the file's first recipe or search for the model's space. */
-static const ftso_dataset *dataset_for(const ftso_model *model, const ftso_run_record *record)
+/* Notes the recipe of a training's run. Returns the data set of the run's own recipe or search; else of the file's first recipe or search for the model's space. */
+static const ftso_dataset *dataset_for(ftso_model *model, const ftso_run_record *record)
 {
     const ftso_unit *unit = model->input.unit;
     const char *train = record->train, *search = record->search;
     for (size_t i = 0; i < unit->train_count && !search; i++)
         if (unit->trains[i]->space == model->space &&
-            (!train || strcmp(unit->trains[i]->name, train) == 0))
+            (!train || strcmp(unit->trains[i]->name, train) == 0)) {
+            if (train) model->train = unit->trains[i];
             return unit->trains[i]->dataset;
+        }
     for (size_t i = 0; i < unit->search_count; i++)
         if (unit->searches[i]->space == model->space &&
             (!search || strcmp(unit->searches[i]->name, search) == 0))

@@ -19,6 +19,8 @@ static const ftso_verb verbs[] = {
     {"train", "train the network of a found or published cell", ftso_verb_train},
     {"resume", "go on with a training that was stopped or killed", ftso_verb_resume},
     {"eval", "judge trained weights on the test images", ftso_verb_eval},
+    {"weights", "list a network's tensors, convert weights from and to names of DARTS",
+     ftso_verb_weights},
     {"show", "draw a found or published cell, or print it in another form", ftso_verb_show},
     {"build", "make an executable or a library of a network and its weights", ftso_verb_build},
     {"verify", "compare what was built with the reference, on this machine", ftso_verb_verify},

@@ -108,8 +108,7 @@ static bool ends(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-/* Of an auxiliary head, as lowering and as DARTS call it. */
-static bool is_auxiliary(const char *name)
+bool ftso_parameter_is_auxiliary(const char *name)
 {
     return begins(name, "auxiliary.") || begins(name, "auxiliary_head.");
 }
@@ -140,7 +139,7 @@ static void take(comparison *c, const ftso_parameter *wanted, float *numbers)
     const char *name = name_of(wanted, c->naming);
     const ftso_safetensor *is = ftso_safetensors_find(c->file, name);
     int rank = rank_of(wanted, c->naming);
-    if (!is && is_auxiliary(name)) return;
+    if (!is && ftso_parameter_is_auxiliary(name)) return;
     if (!is) {
         ftso_text_printf(&c->why, "; '%s' is missing", name);
     } else if (is->dtype == FTSO_I64) {
@@ -174,7 +173,9 @@ static void compare(comparison *c)
             take(c, &c->states[s].table[k], c->states[s].numbers);
     for (size_t i = 0; i < c->file->tensor_count && c->wrong < MAX_DIFFERENCES; i++) {
         const char *name = c->file->tensors[i].name;
-        if (is_auxiliary(name) || ends(name, ".num_batches_tracked") || is_known(c, name)) continue;
+        if (ftso_parameter_is_auxiliary(name) || ends(name, ".num_batches_tracked") ||
+            is_known(c, name))
+            continue;
         ftso_text_printf(&c->why, "; '%s' is one too many", name);
         c->wrong++;
     }

@@ -40,6 +40,8 @@ typedef struct ftso_parameter_state {
 /* Metadata key of a hash over the genotype, in 16 hexadecimal digits. */
 #define FTSO_GENOTYPE_HASH "genotype_hash"
 
+/* Of an auxiliary head, by either name: nothing that is judged or shipped reads it. */
+bool ftso_parameter_is_auxiliary(const char *name);
 /*
  * Reads a file into flat states, under whichever names it uses: every tensor of every table must be there with its shape and a
  * floating type, and nothing else; where file and caller both know a genotype's hash, it must be the same. Otherwise code

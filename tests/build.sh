@@ -278,7 +278,7 @@ library() {
   same deep/again/lib/libnet.a sdk/lib/libnet.a
 
   # Its names begin with the prefix; it calls nothing that prints, ends the process or is not the C library's.
-  local names="net_abi net_class_name net_create net_destroy net_info net_memory_bytes net_run net_self_test net_strerror "
+  local names="net_abi net_class_name net_create net_destroy net_info net_memory_bytes net_prepare net_run net_self_test net_strerror "
   ok; [ "$(nm -g --defined-only net.o | awk 'NF == 3 { print $3 }' | sort | tr '\n' ' ')" = "$names" ] || fail "the object shows $(nm -g --defined-only net.o)"
   ok; [ "$(nm -D --defined-only sdk/lib/libnet.so | awk 'NF == 3 { print $3 }' | sort | tr '\n' ' ')" = "$names" ] || fail "the shared library shows other names"
   ok; nm -u net.o | awk '{ print $2 }' | grep -Ex '_?_?exit|abort|.*assert.*|v?f?d?printf|puts|fputs|putchar|fwrite|write|open|raise|.*kill' >out && fail "the library calls what it must not"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # The program as its user meets it: verbs, exit codes, run directories, stages, streams, signals.
-#   cli.sh verbs|codes|files|runs|stages|streams|train|kills|cache|limits|pictures   SOURCE_DIR FTSO
+#   cli.sh weights|verbs|codes|files|runs|stages|streams|train|kills|cache|limits|pictures   SOURCE_DIR FTSO
 # In: the built program. Out: one line with the number of checks; every failed one before it. Works in a scratch folder
 # with a cache of its own, on a small IDX set that it makes itself.
 set -uo pipefail
 part=$1 root=$(cd "$2" && pwd) ftso=$(realpath "$3")
 export LC_ALL=C TERM=dumb
 # Trainings sync every file they save: in memory, where there is such a place, that takes no time.
-case $part in train | kills) [ -d /dev/shm ] && [ -w /dev/shm ] && export TMPDIR=/dev/shm ;; esac
+case $part in train | kills | weights) [ -d /dev/shm ] && [ -w /dev/shm ] && export TMPDIR=/dev/shm ;; esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CACHE_HOME=$scratch/cache
@@ -801,8 +801,43 @@ npy() {
   } >"$1"
 }
 
+# Weights under both sets of names, and of the wrong genotype.
+weights() {
+  make_recipe
+  code 0 "$ftso" train "$toy" -q -o run --set train.tiny_train.epochs=1
+  code 0 "$ftso" eval run --json
+  sed 's/"weights":[^,]*,//' out >result
+  code 0 "$ftso" weights run
+  says out 'cells.1.edge.3-2.1.weight '
+  says out 'cells.1._ops.1.op.1.weight '
+  says out 'head.1.bias '
+  code 0 "$ftso" weights run --names=darts -o darts.safetensors
+  says out 'darts.safetensors: '
+  code 0 "$ftso" eval run --weights=darts.safetensors --json
+  sed 's/"weights":[^,]*,//' out >again
+  same again result
+  code 0 "$ftso" weights "$toy" tiny --weights=darts.safetensors -o back.safetensors
+  same back.safetensors run/weights.safetensors
+  code 0 "$ftso" weights "$toy" tiny --recipe=tiny_train -w run/weights.safetensors --names=darts -o two.safetensors
+  same two.safetensors darts.safetensors
+  sed "s/('conv_3x3', 0), ('conv_3x3', 2)/('conv_3x3', 1), ('skip', 2)/" "$toy" >spaces/other.ftso
+  code 5 "$ftso" eval spaces/other.ftso --weights=run/weights.safetensors
+  says err 'belongs to another genotype'
+  says err "; 'cells.0.edge.2-1.1.weight' is missing"
+  code 5 "$ftso" weights spaces/other.ftso tiny -w darts.safetensors -o none
+  says err "; 'cells.0._ops.1.op.1.weight' is one too many"
+  absent none
+  code 5 "$ftso" weights run -w "$toy" -o none
+  says err 'is no safetensors file'
+  code 2 "$ftso" weights "$toy" -o none
+  says err '--weights=FILE'
+  code 2 "$ftso" weights run --names=torch
+  says err 'ftso and darts'
+  absent none
+}
+
 case $part in
-  verbs | codes | files | runs | stages | streams | train | kills | cache | limits | pictures) $part ;;
+  weights | verbs | codes | files | runs | stages | streams | train | kills | cache | limits | pictures) $part ;;
   *) echo "cli: no part '$part'"; exit 2 ;;
 esac
 echo "cli: $part: $checked checks, $failed failed"
