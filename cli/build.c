@@ -40,7 +40,9 @@ typedef struct build {
 
 ftso_network *ftso_build_lower(ftso_input *input, const ftso_build_source *source, int64_t batch)
 {
-    ftso_lower_options options = {.batch = batch, .inference = true};
+    ftso_lower_options options = {.inference = true};
+    if (source->train) options = ftso_train_lower_options(source->train, true);
+    options.batch = batch;
     if (source->dataset) {
         options.image_channels = source->dataset->channels;
         options.image_side = source->dataset->side;

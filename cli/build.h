@@ -25,6 +25,7 @@ typedef struct ftso_build_source {
     const ftso_space *space; /* what the network is lowered from */
     const ftso_genotype *genotype;
     const ftso_dataset *dataset; /* or NULL */
+    const ftso_train *train;     /* how it was trained, which decides its size; or NULL */
     const char *weights_name;    /* where the weights come from, for the record: "seed 1" */
     float *weights, *running;    /* flat, as the network's tables say */
 } ftso_build_source;

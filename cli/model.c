@@ -6,6 +6,7 @@
 #include "cli/model.h"
 
 #include "cli/rundir.h"
+#include "cli/training.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -25,21 +26,25 @@ static ftso_status space_of_json(ftso_model *model, const char *path)
     return ftso_pick_space(model->input.unit, name, &model->space);
 }
 
-/* Notes the recipe of a training's run. Returns the data set of the run's own recipe or search; else of the file's first recipe or search for the model's space. */
-static const ftso_dataset *dataset_for(ftso_model *model, const ftso_run_record *record)
+/* The data set of the run's own search; else of the file's first recipe or search for the model's space. */
+static const ftso_dataset *dataset_for(const ftso_model *model, const ftso_run_record *record)
 {
     const ftso_unit *unit = model->input.unit;
-    const char *train = record->train, *search = record->search;
+    const char *search = record->search;
     for (size_t i = 0; i < unit->train_count && !search; i++)
-        if (unit->trains[i]->space == model->space &&
-            (!train || strcmp(unit->trains[i]->name, train) == 0)) {
-            if (train) model->train = unit->trains[i];
-            return unit->trains[i]->dataset;
-        }
+        if (unit->trains[i]->space == model->space) return unit->trains[i]->dataset;
     for (size_t i = 0; i < unit->search_count; i++)
         if (unit->searches[i]->space == model->space &&
             (!search || strcmp(unit->searches[i]->name, search) == 0))
             return unit->searches[i]->dataset;
+    return NULL;
+}
+
+static const ftso_train *recipe_named(const ftso_model *model, const char *name)
+{
+    const ftso_unit *unit = model->input.unit;
+    for (size_t i = 0; name && i < unit->train_count; i++)
+        if (strcmp(unit->trains[i]->name, name) == 0) return unit->trains[i];
     return NULL;
 }
 
@@ -52,12 +57,17 @@ static bool ends_with(const char *text, const char *end)
 static ftso_status resolve(ftso_model *model, const char *name, const ftso_run_record *record)
 {
     ftso_input *input = &model->input;
+    model->train = recipe_named(model, model->run ? record->train : name);
     if (model->run) {
         FTSO_TRY(ftso_pick_space(input->unit, record->space, &model->space));
         model->name = record->train    ? record->train
                       : record->search ? record->search
                                        : model->space->name;
         FTSO_TRY(ftso_run_genotype(input, model->run, model->space, &model->genotype));
+    } else if (model->train) {
+        FTSO_TRY(ftso_pick_cells(input, model->train, NULL, &model->genotype));
+        model->space = model->train->space;
+        model->name = model->train->name;
     } else if (name && ends_with(name, ".json")) {
         FTSO_TRY(space_of_json(model, name));
         model->name = model->space->name;
@@ -67,7 +77,7 @@ static ftso_status resolve(ftso_model *model, const char *name, const ftso_run_r
         model->space = model->genotype->space;
         model->name = model->genotype->name;
     }
-    model->dataset = dataset_for(model, record);
+    model->dataset = model->train ? model->train->dataset : dataset_for(model, record);
     return FTSO_STATUS_OK;
 }
 

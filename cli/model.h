@@ -11,8 +11,8 @@ typedef struct ftso_model {
     ftso_input input; /* the space file, or a run's own copy of it */
     const ftso_space *space;
     const ftso_genotype *genotype;
-    const ftso_train *train;     /* the recipe of a training's run, or NULL */
     const ftso_dataset *dataset; /* of the recipe or search that goes with it, or NULL */
+    const ftso_train *train;     /* the recipe, where a recipe or its run was named; or NULL */
     const char *name;            /* of the genotype, or of the run's space */
     const char *run;             /* the run directory, or NULL */
 } ftso_model;

@@ -10,14 +10,23 @@
 #include <string.h>
 
 typedef struct build_choices {
-    const char *path, *name, *init;
+    const char *path, *name, *init, *weights;
     uint64_t seed;
     ftso_input_options input;
     ftso_road_options road;
     ftso_build_options build;
 } build_choices;
 
-enum { KEY_KIND = 512, KEY_BATCH, KEY_STATIC, KEY_PREFIX, KEY_INIT, KEY_TARGET, MAX_BATCH = 4096 };
+enum {
+    KEY_KIND = 512,
+    KEY_BATCH,
+    KEY_STATIC,
+    KEY_PREFIX,
+    KEY_INIT,
+    KEY_WEIGHTS,
+    KEY_TARGET,
+    MAX_BATCH = 4096
+};
 
 static const struct argp_option options[] = {
     {"kind", KEY_KIND, "KIND", 0, "what to make (default: exe); the kinds are listed below", 0},
@@ -27,6 +36,8 @@ static const struct argp_option options[] = {
     {"static", KEY_STATIC, 0, 0, "an executable that needs no shared library at all", 0},
     {"target", KEY_TARGET, "SYSTEM", 0,
      "another system to make it for: aarch64-linux-gnu or riscv64-linux-gnu", 0},
+    {"weights", KEY_WEIGHTS, "FILE", 0,
+     "a safetensors file of this network (default: the best of a training's RUN)", 0},
     {"init", KEY_INIT, "SEED", 0,
      "weights by chance instead of trained ones: to measure with, not to use", 0},
     {0},
@@ -65,6 +76,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_STATIC:
         chosen->build.is_static = true;
+        break;
+    case KEY_WEIGHTS:
+        chosen->weights = arg;
         break;
     case KEY_INIT:
         chosen->seed = strtoull(arg, &end, 10);
@@ -105,9 +119,10 @@ static char *list_kinds(int key, const char *text, void *input)
 static const struct argp argp = {
     options,
     parse,
-    "RUN | FILE.ftso [GENOTYPE | GENOTYPE.json]",
+    "RUN\nFILE.ftso [GENOTYPE | RECIPE | GENOTYPE.json]",
     "Makes a program of a found network and its weights that needs neither ftso nor a compiler.\v"
     "Examples:\n"
+    "  ftso build runs/toy_train -o classify\n"
     "  ftso build examples/published.ftso DARTS_V2 --init=1 -o classify\n"
     "  ./classify --self-test\n"
     "  ftso build runs/fashion --init=1 --kind=lib --prefix=fashion --cpu=multi -o sdk",
@@ -144,23 +159,51 @@ static void draw(ftso_arena *arena, const ftso_network *network, uint64_t seed,
         ftso_format(arena, "drawn from seed %llu, not trained", (unsigned long long)seed);
 }
 
+/* Trained weights: the file that was named, or the best that the run left. */
+static ftso_status read_weights(const build_choices *chosen, const ftso_model *model,
+                                ftso_arena *arena, const ftso_network *network,
+                                ftso_build_source *source)
+{
+    const char *path = chosen->weights;
+    if (!path && model->run) {
+        path = ftso_format(arena, "%s/best.safetensors", model->run);
+        if (!ftso_file_exists(path)) path = NULL;
+    }
+    if (!path)
+        return ftso_error(FTSO_ERROR_USAGE,
+                          "which weights? Give --weights=FILE, or the run directory of a training, "
+                          "or --init=SEED for some by chance, to measure with");
+    source->weights = FTSO_ARRAY(arena, float, network->weight_total);
+    source->running = FTSO_ARRAY(arena, float, (network->running_total + 1));
+    const ftso_parameter_state states[] = {
+        {ftso_parameters_of(arena, network->weight_table, network->weight_count),
+         network->weight_count, source->weights},
+        {ftso_parameters_of(arena, network->running_table, network->running_count),
+         network->running_count, source->running}};
+    const char *slash = strrchr(path, '/');
+    source->weights_name = slash ? slash + 1 : path;
+    return ftso_parameters_read(path, states, FTSO_COUNT(states),
+                                ftso_genotype_hash(arena, model->genotype));
+}
+
 static ftso_status build(build_choices *chosen, ftso_model *model)
 {
     ftso_arena *arena = &model->input.arena;
     ftso_build_source source = {.name = model->name,
                                 .space = model->space,
                                 .genotype = model->genotype,
-                                .dataset = model->dataset};
+                                .dataset = model->dataset,
+                                .train = model->train};
     if (chosen->build.system && chosen->road.device.cpu)
         return ftso_error(
             FTSO_ERROR_USAGE,
             "--cpu chooses among processors of this machine; leave it out with --target");
-    if (!chosen->init)
-        return ftso_error(FTSO_ERROR_USAGE,
-                          "which weights? Give --init=SEED for some by chance, to measure with");
     ftso_network *network = ftso_build_lower(&model->input, &source, 1);
     if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
-    draw(arena, network, chosen->seed, &source);
+    if (chosen->init)
+        draw(arena, network, chosen->seed, &source);
+    else
+        FTSO_TRY(read_weights(chosen, model, arena, network, &source));
     chosen->build.device = chosen->road.device;
     chosen->build.device.pipeline.disabled = chosen->road.disabled;
     chosen->build.device.cache_dir = chosen->road.cached ? ftso_cache_dir(arena) : NULL;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Artefacts as their user meets them: built, run, damaged, built again.
-#   build.sh exe|cross|pictures|multi|library|verify   SOURCE_DIR FTSO
+#   build.sh exe|cross|trained|pictures|multi|library|verify   SOURCE_DIR FTSO
 # In: the built program, a C compiler. Out: one line with the number of checks; every failed one before it. Works in a scratch
 # folder with a cache of its own, on a small network with weights by chance.
 set -uo pipefail
@@ -402,8 +402,36 @@ verify() {
   ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
 }
 
+# A trained network: its executable says of every test image what ftso eval says.
+trained() {
+  local class file number=0 at=$root/tests/pictures
+  make_toy
+  for class in coloured plain; do mkdir -p pics/train/$class pics/test/$class; done
+  for file in "$at"/*.png "$at"/*.jpg; do
+    class=coloured; [ $((number % 3)) = 0 ] && class=plain
+    cp "$file" pics/train/$class/; cp "$file" pics/test/$class/
+    number=$((number + 1))
+  done
+  sed -i -e 's/kind = idx;/kind = imagefolder;/; s|path = ".*";|path = "pics";|; s/classes = 10;/classes = 2;/; /images = /d' \
+    -e 's/train = crop(12, pad = 2) -> normalize;/train = resize(12) -> center_crop(12) -> normalize;/' \
+    -e 's/    test = normalize;/    test = resize(12) -> center_crop(12) -> normalize;/; s/batch = 128;/batch = 4;/' toy.ftso
+  code 0 "$ftso" train toy.ftso --cell found -o run -q
+  code 0 "$ftso" eval run/best.safetensors --predictions=said
+  code 0 "$ftso" build run -o classify --batch=3
+  says out 'best.safetensors'
+  code 0 ./classify --self-test
+  says out 'numbers: ok'
+  code 0 "$ftso" verify classify --images=1
+  ./classify --top=1 pics/test/*/* | sed 's/.*: \([^ ]*\) .*/\1/' | sed 's/coloured/0/; s/plain/1/' >answers
+  ok; [ "$(wc -l <said)" -gt 10 ] || fail "few images were judged"
+  same answers said
+  code 2 "$ftso" build toy.ftso found -o other
+  says err 'which weights?'
+  code 5 "$ftso" build toy.ftso found --weights=toy.ftso -o other
+}
+
 case $part in
-  exe | cross | pictures | multi | library | verify) $part ;;
+  exe | cross | trained | pictures | multi | library | verify) $part ;;
   *) echo "build: no part '$part'"; exit 2 ;;
 esac
 echo "build: $part: $checked checks, $failed failed"
