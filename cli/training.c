@@ -140,14 +140,11 @@ static void fill_metadata(ftso_input *input, ftso_setup *setup)
 {
     const ftso_train *train = setup->train;
     const ftso_dataset *dataset = train->dataset;
-    ftso_text genotype, transform, names;
+    ftso_text genotype, transform;
     ftso_text_init(&genotype);
     ftso_text_init(&transform);
-    ftso_text_init(&names);
     ftso_genotype_print_json(setup->genotype, train->space, &genotype);
     ftso_transform_print(&dataset->test, &transform);
-    if (dataset->class_names)
-        ftso_class_names_print(dataset->class_names, dataset->classes, &names);
     const ftso_metadata rows[] = {
         {"ftso", FTSO_VERSION},
         {"space", train->space->name},
@@ -165,14 +162,24 @@ static void fill_metadata(ftso_input *input, ftso_setup *setup)
                               (long long)dataset->side, (long long)dataset->side)},
         {"classes", ftso_format(&input->arena, "%lld", (long long)dataset->classes)},
         {"transform", ftso_strdup(&input->arena, ftso_text_get(&transform))},
-        {"class_names", ftso_strdup(&input->arena, ftso_text_get(&names))},
     };
-    ftso_text_deinit(&names);
     ftso_text_deinit(&transform);
     ftso_text_deinit(&genotype);
-    setup->metadata_count = FTSO_COUNT(rows) - !dataset->class_names; /* the last one */
-    setup->metadata = FTSO_ARRAY(&input->arena, ftso_metadata, FTSO_COUNT(rows));
+    setup->metadata_count = FTSO_COUNT(rows);
+    setup->metadata = FTSO_ARRAY(&input->arena, ftso_metadata, FTSO_COUNT(rows) + 1);
     memcpy(setup->metadata, rows, sizeof(rows));
+}
+
+/* The names of the classes, from the recipe or from beside the images, as one more row. */
+static void add_class_names(ftso_arena *arena, ftso_setup *setup, const ftso_images *images)
+{
+    if (!images->class_names) return;
+    ftso_text names;
+    ftso_text_init(&names);
+    ftso_class_names_print(images->class_names, images->classes, &names);
+    setup->metadata[setup->metadata_count++] =
+        (ftso_metadata){"class_names", ftso_strdup(arena, ftso_text_get(&names))};
+    ftso_text_deinit(&names);
 }
 
 ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
@@ -243,6 +250,7 @@ ftso_status ftso_setup_images(ftso_input *input, ftso_setup *setup, const char *
     FTSO_TRY(load_part(input, dataset, data, true, &setup->test_images));
     if (!setup->step) return FTSO_STATUS_OK;
     FTSO_TRY(load_part(input, dataset, data, false, &setup->images));
+    add_class_names(&input->arena, setup, &setup->images);
     const ftso_images *images = &setup->images;
     const int64_t shape[] = {images->count, images->channels, images->height, images->width};
     setup->origin = ftso_hash(setup->origin, shape, sizeof(shape));

@@ -764,6 +764,10 @@ pictures() {
   code 0 "$ftso" train spaces/set.ftso -q -o first --threads=1
   code 0 "$ftso" train spaces/set.ftso -q -o second --threads=2
   same_runs first second
+  ok; grep -qa '"class_names":"bee\\nant\\ncow\\n"' first/weights.safetensors || fail "weights without the recipe's names"
+  ok; grep -qa '"transform":"resize(14) -> center_crop(12) -> normalize(0.4, ' first/weights.safetensors || fail "no transform"
+  code 0 "$ftso" train spaces/set.ftso -q -o named --set dataset.fashion_mnist.classes=3 --set train.tiny_train.epochs=1
+  ok; grep -qa '"class_names":"ant\\nbee\\ncow\\n"' named/weights.safetensors || fail "weights without the folders' names"
   code 0 "$ftso" eval first --json --predictions=said
   says out '"top1":'
   ok; [ "$(wc -l <said)" = 12 ] || fail "the test part has 12 pictures"
