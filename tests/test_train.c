@@ -154,10 +154,26 @@ static ftso_pool *fake_pool(void *self)
 
 /* ---------------------------------------------------------------- a run on it */
 
-static const ftso_parameter weight_table[] = {{"conv.weight", 4, {2, 1, 2, 2}, 0, 4, 0},
-                                              {"bn.weight", 1, {2}, 8, 0, 1}};
-static const ftso_parameter running_table[] = {{"bn.running_mean", 1, {2}, 0, 0, 0},
-                                               {"bn.running_var", 1, {2}, 2, 0, 1}};
+static const ftso_parameter weight_table[] = {
+    {.name = "conv.weight",
+     .module = "0.weight",
+     .rank = 4,
+     .dim = {2, 1, 2, 2},
+     .offset = 0,
+     .fan_in = 4},
+    {.name = "bn.weight", .module = "1.weight", .rank = 1, .dim = {2}, .offset = 8, .fill = 1}};
+static const ftso_parameter running_table[] = {{.name = "bn.running_mean",
+                                                .module = "1.running_mean",
+                                                .rank = 1,
+                                                .dim = {2},
+                                                .offset = 0,
+                                                .fill = 0},
+                                               {.name = "bn.running_var",
+                                                .module = "1.running_var",
+                                                .rank = 1,
+                                                .dim = {2},
+                                                .offset = 2,
+                                                .fill = 1}};
 static const char *const moments[] = {"weights.momentum"};
 
 typedef struct bench {
@@ -394,25 +410,25 @@ static void test_tables(void **state)
 
     char path[] = "/tmp/ftso-tables-XXXXXX";
     close(mkstemp(path));
-    ftso_safetensor tensors[4];
-    for (int i = 0; i < 2; i++) {
-        tensors[i] = ftso_parameter_tensor(&weight_table[i], weights);
-        tensors[2 + i] = ftso_parameter_tensor(&running_table[i], running);
-    }
-    test_ok(ftso_safetensors_write(path, tensors, 4, NULL, 0));
-    const ftso_parameter *tables[] = {weight_table, running_table};
-    const size_t counts[] = {2, 2};
+    const ftso_parameter_state from[] = {{weight_table, 2, weights}, {running_table, 2, running}};
+    test_ok(ftso_parameters_write(path, from, 2, FTSO_NAMES_OWN, NULL, 0));
     float back[WEIGHTS] = {0}, back_running[RUNNING] = {0};
-    float *states[] = {back, back_running};
-    test_ok(ftso_parameters_read(path, tables, counts, states, 2));
+    ftso_parameter_state to[] = {{weight_table, 2, back}, {running_table, 2, back_running}};
+    test_ok(ftso_parameters_read(path, to, 2, NULL));
     assert_memory_equal(back, weights, sizeof(weights));
     assert_memory_equal(back_running, running, sizeof(running));
 
     /* Another network: what differs is named, in both directions. */
-    const ftso_parameter other[] = {{"conv.weight", 4, {1, 2, 2, 2}, 0, 4, 0},
-                                    {"fc.bias", 1, {2}, 8, 0, 0}};
-    tables[0] = other;
-    ftso_status status = ftso_parameters_read(path, tables, counts, states, 2);
+    const ftso_parameter other[] = {
+        {.name = "conv.weight",
+         .module = "0.weight",
+         .rank = 4,
+         .dim = {1, 2, 2, 2},
+         .offset = 0,
+         .fan_in = 4},
+        {.name = "fc.bias", .module = "fc.bias", .rank = 1, .dim = {2}, .offset = 8}};
+    to[0].table = other;
+    ftso_status status = ftso_parameters_read(path, to, 2, NULL);
     assert_int_equal(status.code, FTSO_ERROR_DATA);
     assert_non_null(
         strstr(status.message, "'conv.weight' is [2, 1, 2, 2], wanted is [1, 2, 2, 2]"));
