@@ -71,7 +71,7 @@ examples() {
     ok; [ "$(sed -E 's/^(one|two)\.pgm: [0-9]+ -?[0-9]+\.[0-9]{5}$/right/' out | sort -u)" = right ] || fail "no classes are printed"
     # A moved folder, and a project that finds it.
     mv fashion moved
-    code 0 cmake -S "$root/examples/embed" -B project -DCMAKE_PREFIX_PATH="$scratch/moved" -DCMAKE_BUILD_TYPE=Release
+    code 0 cmake -G Ninja -S "$root/examples/embed" -B project -DCMAKE_PREFIX_PATH="$scratch/moved" -DCMAKE_BUILD_TYPE=Release
     code 0 cmake --build project
     code 0 project/classify_c one.pgm two.pgm
     same out $kind.c
