@@ -76,8 +76,6 @@ bool ftso_input_read(ftso_input *input, const char *path, const char *const *ove
                      size_t override_count, int *out_exit);
 /* The stages that a read file has behind it, "ast" and "space"; NULL is none. */
 bool ftso_stage_is_early(const char *stage);
-/* Prints such a stage to stdout; does nothing for another. */
-void ftso_input_dump(const ftso_input *input, const char *stage);
 /* Prints what was said since (warnings, errors of lowering). */
 void ftso_input_print(ftso_input *input);
 void ftso_input_deinit(ftso_input *input);
@@ -108,6 +106,8 @@ ftso_pipeline ftso_pipeline_default(void);
 /* The seconds of one stage to stderr, where they are asked for. */
 void ftso_pipeline_time(const ftso_pipeline *pipeline, const char *label, const char *stage,
                         double seconds);
+/* What `pipeline` wants to see of the stages "ast" and "space": their times, their text. */
+void ftso_input_stages(const ftso_input *input, const ftso_pipeline *pipeline);
 /* The stages by name, in order, NULL at the end; for --help and for checking --dump. */
 const char *const *ftso_stage_names(ftso_arena *arena);
 

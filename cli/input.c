@@ -72,8 +72,11 @@ bool ftso_stage_is_early(const char *stage)
     return stage && (strcmp(stage, "ast") == 0 || strcmp(stage, "space") == 0);
 }
 
-void ftso_input_dump(const ftso_input *input, const char *stage)
+void ftso_input_stages(const ftso_input *input, const ftso_pipeline *pipeline)
 {
+    const char *stage = pipeline->dump;
+    ftso_pipeline_time(pipeline, "file", "ast", input->parse_s);
+    ftso_pipeline_time(pipeline, "file", "space", input->check_s);
     if (!ftso_stage_is_early(stage)) return;
     ftso_text text;
     ftso_text_init(&text);

@@ -393,7 +393,7 @@ int ftso_verb_bench(int argc, char **argv)
     if (!ftso_input_read(&input, chosen.path, chosen.input.overrides, chosen.input.override_count,
                          &code))
         goto out;
-    ftso_input_dump(&input, chosen.road.device.pipeline.dump);
+    ftso_input_stages(&input, &chosen.road.device.pipeline);
     if (ftso_stage_is_early(chosen.road.device.pipeline.stop_after)) goto out;
     subject what = {0};
     code = ftso_report(chosen.network ? ftso_pick_genotype(input.unit, chosen.name, &what.genotype)

@@ -158,9 +158,7 @@ int ftso_verb_check(int argc, char **argv)
         goto out;
 
     const char *stage = pipeline->dump ? pipeline->dump : pipeline->stop_after;
-    ftso_pipeline_time(pipeline, "file", "ast", input.parse_s);
-    ftso_pipeline_time(pipeline, "file", "space", input.check_s);
-    ftso_input_dump(&input, pipeline->dump);
+    ftso_input_stages(&input, pipeline);
     if (ftso_stage_is_early(stage)) {
         code = FTSO_OK;
     } else if (stage || pipeline->time) {

@@ -210,9 +210,7 @@ int ftso_verb_search(int argc, char **argv)
         goto out_input;
     ftso_input_print(&input);
     const ftso_pipeline *pipeline = &chosen.road.device.pipeline;
-    ftso_pipeline_time(pipeline, "file", "ast", input.parse_s);
-    ftso_pipeline_time(pipeline, "file", "space", input.check_s);
-    ftso_input_dump(&input, pipeline->dump);
+    ftso_input_stages(&input, pipeline);
     if (ftso_stage_is_early(pipeline->stop_after)) goto out_input;
     const ftso_search *search;
     code = ftso_report(ftso_pick_search(input.unit, chosen.name, &search));

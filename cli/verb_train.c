@@ -453,9 +453,7 @@ int ftso_verb_train(int argc, char **argv)
         goto out;
     ftso_input_print(&input);
     const ftso_pipeline *pipeline = &chosen.road.device.pipeline;
-    ftso_pipeline_time(pipeline, "file", "ast", input.parse_s);
-    ftso_pipeline_time(pipeline, "file", "space", input.check_s);
-    ftso_input_dump(&input, pipeline->dump);
+    ftso_input_stages(&input, pipeline);
     if (ftso_stage_is_early(pipeline->stop_after)) goto out;
     const ftso_train *train;
     const ftso_genotype *genotype = NULL;
