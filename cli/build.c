@@ -68,6 +68,7 @@ static ftso_status choose_targets(build *b)
         b->cpus[b->code_count++] = cpu;
     for (size_t i = 0; i < b->code_count && !system; i++)
         FTSO_TRY(ftso_target_named(b->arena, b->cpus[i], &b->targets[i]));
+    if (b->kind->is_code) return FTSO_STATUS_OK;
     const char *triple = ftso_system_of(b->arena, &b->targets[0]);
     b->runtime = ftso_installed_file(b->arena, triple, "libftso_artefact.a");
     b->library = ftso_installed_file(b->arena, triple, "libftso_library.a");
@@ -156,11 +157,13 @@ static ftso_status make_record(build *b)
     ftso_text_deinit(&genotype);
     add_hash(record, "graph_hash",
              ftso_hash(FTSO_HASH_SEED, b->graph_text.data, b->graph_text.length));
-    cJSON_AddStringToObject(record, "weights", source->weights_name);
-    add_hash(record, "weights_hash",
-             ftso_hash(ftso_hash(FTSO_HASH_SEED, source->weights,
-                                 (size_t)n->weight_total * sizeof(float)),
-                       source->running, (size_t)n->running_total * sizeof(float)));
+    if (!b->kind->is_code) {
+        cJSON_AddStringToObject(record, "weights", source->weights_name);
+        add_hash(record, "weights_hash",
+                 ftso_hash(ftso_hash(FTSO_HASH_SEED, source->weights,
+                                     (size_t)n->weight_total * sizeof(float)),
+                           source->running, (size_t)n->running_total * sizeof(float)));
+    }
     cJSON_AddNumberToObject(record, "parameters", (double)n->weight_total);
     cJSON *dims = cJSON_AddArrayToObject(record, "image");
     for (int d = 1; d < image.rank; d++)
@@ -289,7 +292,8 @@ static ftso_status compile(build *b)
                                      .threads = b->options->device.threads,
                                      .cache_dir = b->options->device.cache_dir,
                                      .kernels = ftso_kernels(),
-                                     .ahead = true};
+                                     .ahead = true,
+                                     .as_text = b->kind->is_code};
         FTSO_TRY(ftso_compiler_new(&how, &b->compilers[i]));
         ftso_program *program;
         FTSO_TRY(ftso_pipeline_run(&b->options->device.pipeline, b->arena, b->compilers[i], &how,
@@ -325,8 +329,10 @@ static void fill_artefact(build *b)
     const ftso_network *n = b->network;
     ftso_shape image = ftso_graph_shape(n->graph, n->image);
     ftso_artefact_state *states = FTSO_ARRAY(b->arena, ftso_artefact_state, 2);
-    add_state(b, states, "weights", b->source->weights, n->weight_total);
-    add_state(b, states, "running", b->source->running, n->running_total);
+    if (!b->kind->is_code) {
+        add_state(b, states, "weights", b->source->weights, n->weight_total);
+        add_state(b, states, "running", b->source->running, n->running_total);
+    }
     size_t classes = (size_t)ftso_graph_shape(n->graph, n->logits).dim[1];
     const char **names = FTSO_ARRAY(b->arena, const char *, classes);
     const ftso_dataset *dataset = b->source->dataset;
@@ -377,6 +383,7 @@ static ftso_status seal(build *b, const char *made)
     char *bytes;
     size_t size, at;
     FTSO_TRY(ftso_file_read(b->arena, made, MAX_ARTEFACT_BYTES, &bytes, &size));
+    if (b->kind->is_code) return ftso_file_write_atomic(b->output, bytes, size);
     if (!ftso_seal_find(bytes, size, &at))
         return ftso_error(FTSO_ERROR_INTERNAL, "the linker dropped section %s", FTSO_SECTION_SEAL);
     uint64_t hash = ftso_seal_hash(bytes, size, at);
@@ -416,10 +423,12 @@ static ftso_status link_files(build *b)
                               .artefact = &b->artefact,
                               .runtime = b->runtime,
                               .library = b->library,
-                              .decoders = b->decoders};
+                              .decoders = b->decoders,
+                              .compilers = b->compilers};
     FTSO_TRY(ftso_scratch_new(b->arena, &files.folder));
     files.result = ftso_format(b->arena, "%s/result", files.folder);
-    ftso_status status = write_objects(b, &files);
+    ftso_status status = FTSO_STATUS_OK;
+    if (!b->kind->is_code) status = write_objects(b, &files);
     if (status.code == FTSO_OK) status = b->kind->link(&files);
     if (status.code == FTSO_OK && b->kind->finish) status = b->kind->finish(&files);
     if (status.code == FTSO_OK) status = seal(b, files.result);
@@ -437,13 +446,15 @@ static ftso_status make(build *b, bool *out_fresh)
     FTSO_TRY(choose_targets(b));
     make_transform(b);
     FTSO_TRY(make_record(b));
-    FTSO_TRY(make_key(b));
-    *out_fresh = !is_there(b);
-    if (!*out_fresh) return FTSO_STATUS_OK;
     double start = ftso_clock_s();
     const ftso_pipeline *pipeline = &b->options->device.pipeline;
-    FTSO_TRY(expect(b));
-    ftso_pipeline_time(pipeline, "build", "reference", ftso_clock_s() - start);
+    if (!b->kind->is_code) {
+        FTSO_TRY(make_key(b));
+        *out_fresh = !is_there(b);
+        if (!*out_fresh) return FTSO_STATUS_OK;
+        FTSO_TRY(expect(b));
+        ftso_pipeline_time(pipeline, "build", "reference", ftso_clock_s() - start);
+    }
     FTSO_TRY(compile(b));
     start = ftso_clock_s();
     FTSO_TRY(deflate_graph(b));

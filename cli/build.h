@@ -27,7 +27,7 @@ typedef struct ftso_build_source {
     const ftso_dataset *dataset; /* or NULL */
     const ftso_train *train;     /* how it was trained, which decides its size; or NULL */
     const char *weights_name;    /* where the weights come from, for the record: "seed 1" */
-    float *weights, *running;    /* flat, as the network's tables say */
+    float *weights, *running; /* flat, as the network's tables say; NULL for a kind that is_code */
 } ftso_build_source;
 
 /* A kind of artefact: how the objects become files. One row each in build_kinds.c. */
@@ -37,6 +37,7 @@ typedef struct ftso_build_kind {
     const char *
         place; /* of the file in the output folder, %s being the prefix; NULL: the output is the file */
     bool needs_prefix; /* it is a library's interface that others link to */
+    bool is_code;      /* the code alone: no weights, nothing of the runtime, no seal */
     ftso_status (*link)(const ftso_build_files *files);
     ftso_status (*finish)(const ftso_build_files *files); /* what lies beside the file; or NULL */
 } ftso_build_kind;
@@ -57,9 +58,10 @@ struct ftso_build_files {
     const char *folder; /* scratch, removed afterwards */
     /* archives: what all artefacts carry, what libraries do, what reads pictures (or NULL) */
     const char *runtime, *library, *decoders;
-    const char **objects; /* paths */
+    const char **objects; /* paths; none of a kind that is_code */
     size_t object_count;
-    const char *result; /* in `folder`, to be made */
+    ftso_compiler *const *compilers; /* one for each of the artefact's codes */
+    const char *result;              /* in `folder`, to be made */
 };
 /* Header, pkg-config and CMake files into the output folder (build_header.c). */
 ftso_status FTSO_MUST_USE ftso_build_write_header(const ftso_build_files *files);

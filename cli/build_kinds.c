@@ -153,15 +153,65 @@ static ftso_status link_shared(const ftso_build_files *files)
                  ftso_format(files->arena, "lib%s.so", files->options->prefix), files->result);
 }
 
+/* ---------------------------------------------------------------- text */
+
+static void print_functions(const ftso_launch *launch, ftso_text *out)
+{
+    /* ahead of time these are names */
+    const ftso_kernel functions[] = {launch->kernels.prepare, launch->kernels.body,
+                                     launch->kernels.finish};
+    for (size_t i = 0; i < FTSO_COUNT(functions); i++)
+        if (functions[i]) ftso_text_printf(out, " @%s", (const char *)(uintptr_t)functions[i]);
+}
+
+/* What the code is of, then who calls what, as LLVM's comments. */
+static void print_head(const ftso_artefact *artefact, ftso_text *out)
+{
+    ftso_text_printf(out, "; The code of a network, made by ftso. Its build record:\n");
+    for (const char *line = artefact->record; *line;) {
+        size_t length = strcspn(line, "\n");
+        ftso_text_printf(out, "; %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    for (size_t i = 0; i < artefact->code_count; i++) {
+        const ftso_program *program = artefact->codes[i].program;
+        ftso_text_printf(out, ";\n; For %s, in the order of a run, and where it is from:\n",
+                         artefact->codes[i].cpu);
+        for (size_t k = 0; k < program->launch_count; k++) {
+            ftso_text_printf(out, "; %zu", k);
+            print_functions(&program->launches[k], out);
+            ftso_text_printf(out, ", %s\n", program->launches[k].label);
+        }
+    }
+    ftso_text_puts(out, "\n");
+}
+
+static ftso_status print_code(const ftso_build_files *files)
+{
+    ftso_text text;
+    ftso_text_init(&text);
+    print_head(files->artefact, &text);
+    ftso_status status = ftso_compiler_text(files->compilers, files->artefact->code_count, &text);
+    if (status.code == FTSO_OK && text.failed)
+        status = ftso_error(FTSO_ERROR_LIMIT, "no memory for the code's text");
+    if (status.code == FTSO_OK)
+        status = ftso_scratch_write(files->result, ftso_text_get(&text), text.length);
+    ftso_text_deinit(&text);
+    return status;
+}
+
 /* ---------------------------------------------------------------- the table */
 
 static const ftso_build_kind kinds[] = {
-    {"exe", "an executable that classifies images", NULL, false, link_exe, NULL},
+    {"exe", "an executable that classifies images", NULL, .link = link_exe},
     {"lib", "a folder with lib/libPREFIX.a, its header, pkg-config and CMake files", "lib/lib%s.a",
-     true, link_archive, ftso_build_write_header},
-    {"so", "the same with lib/libPREFIX.so", "lib/lib%s.so", true, link_shared,
-     ftso_build_write_header},
-    {"obj", "the library as one object file, without a header", NULL, true, link_object, NULL},
+     .needs_prefix = true, .link = link_archive, .finish = ftso_build_write_header},
+    {"so", "the same with lib/libPREFIX.so", "lib/lib%s.so", .needs_prefix = true,
+     .link = link_shared, .finish = ftso_build_write_header},
+    {"obj", "the library as one object file, without a header", NULL, .needs_prefix = true,
+     .link = link_object},
+    {"ll", "the network's code as LLVM's text, without weights", NULL, .is_code = true,
+     .link = print_code},
 };
 
 const ftso_build_kind *ftso_build_kinds(size_t *out_count)
@@ -182,7 +232,7 @@ ftso_status ftso_build_loadable(ftso_arena *arena, const char *kind, const char 
 {
     const ftso_build_kind *row = ftso_build_kind_find(kind);
     *out_library = *out_scratch = NULL;
-    if (!row)
+    if (!row || row->is_code)
         return ftso_error(FTSO_ERROR_DATA, "'%s' is of kind '%s', which this ftso does not know",
                           path, kind);
     if (!row->needs_prefix) return FTSO_STATUS_OK;

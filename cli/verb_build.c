@@ -87,6 +87,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (!chosen->build.output) argp_error(state, "where to? Give -o PATH");
+        if (ftso_build_kind_find(chosen->build.kind)->is_code && (chosen->weights || chosen->init))
+            argp_error(state,
+                       "the code is the same whatever the weights: leave out --weights and --init");
         if (!chosen->build.prefix && ftso_build_kind_find(chosen->build.kind)->needs_prefix)
             argp_error(state, "what shall the library's names begin with? Give --prefix=NAME");
         break;
@@ -125,7 +128,8 @@ static const struct argp argp = {
     "  ftso build runs/toy_train -o classify\n"
     "  ftso build examples/published.ftso DARTS_V2 --init=1 -o classify\n"
     "  ./classify --self-test\n"
-    "  ftso build runs/fashion --init=1 --kind=lib --prefix=fashion --cpu=multi -o sdk",
+    "  ftso build runs/fashion --init=1 --kind=lib --prefix=fashion --cpu=multi -o sdk\n"
+    "  ftso build runs/toy_train --kind=ll -o network.ll",
     ftso_argp_children,
     list_kinds,
     NULL};
@@ -200,7 +204,9 @@ static ftso_status build(build_choices *chosen, ftso_model *model)
             "--cpu chooses among processors of this machine; leave it out with --target");
     ftso_network *network = ftso_build_lower(&model->input, &source, 1);
     if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
-    if (chosen->init)
+    if (ftso_build_kind_find(chosen->build.kind)->is_code)
+        source.weights_name = "code alone";
+    else if (chosen->init)
         draw(arena, network, chosen->seed, &source);
     else
         FTSO_TRY(read_weights(chosen, model, arena, network, &source));

@@ -89,6 +89,8 @@ typedef struct ftso_compiler_options {
      * kernels then hold, in place of addresses, their symbols' names (const char *), which live as long as the compiler.
      */
     bool ahead;
+    /* With `ahead`: units stay as they are before they are assembled, for ftso_compiler_text. Nothing is cached then. */
+    bool as_text;
 } ftso_compiler_options;
 
 /* Counts and times, for --time and for tests of the cache. */
@@ -126,6 +128,13 @@ typedef struct ftso_object {
 /* The units of a compiler that works ahead of time, each once, in the order they were first asked for. Their bytes are the compiler's. */
 const ftso_object *ftso_compiler_objects(const ftso_compiler *compiler, ftso_arena *arena,
                                          size_t *out_count);
+/*
+ * The units of compilers that work ahead of time with `as_text`, each once, as one module of LLVM's text: functions in the
+ * order of ftso_compiler_objects, each naming its processor, so that any LLVM of this version makes objects of it. All
+ * compilers are for one triple. Appends to `out`.
+ */
+ftso_status FTSO_MUST_USE ftso_compiler_text(ftso_compiler *const *compilers, size_t count,
+                                             ftso_text *out);
 /*
  * One more object: `artefact` and all that it points to as data, under the symbol FTSO_ARTEFACT_SYMBOL; its programs come
  * from compilers that work ahead of time. Weights, record and the like lie in sections of their own, whose names

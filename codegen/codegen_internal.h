@@ -19,7 +19,7 @@ typedef struct ftso_code_unit {
     ftso_unit_key key;
     ftso_launch_shape shape;
     ftso_kernel_set kernels;
-    LLVMMemoryBufferRef object; /* until it is linked */
+    LLVMMemoryBufferRef object; /* until it is linked; a module where options say as_text */
     bool from_cache, was_damaged;
     double emit_s, optimise_s;
     ftso_status status;

@@ -4,7 +4,10 @@
  */
 #include "codegen/codegen_internal.h"
 
+#include <llvm-c/Analysis.h>
+#include <llvm-c/BitReader.h>
 #include <llvm-c/LLJIT.h>
+#include <llvm-c/Linker.h>
 #include <llvm-c/Orc.h>
 #include <llvm-c/Target.h>
 #include <pthread.h>
@@ -43,6 +46,7 @@ ftso_status ftso_compiler_new(const ftso_compiler_options *options, ftso_compile
     target->features = ftso_strdup(&compiler->arena, target->features);
     if (options->cache_dir)
         compiler->options.cache_dir = ftso_strdup(&compiler->arena, options->cache_dir);
+    if (options->as_text) compiler->options.cache_dir = NULL; /* it holds objects */
     if (!options->identity) compiler->options.identity = ftso_codegen_identity();
     ftso_status status = FTSO_STATUS_OK;
     if (!options->ahead)
@@ -211,7 +215,7 @@ static ftso_status units_for(ftso_compiler *compiler, ftso_arena *arena,
 const ftso_object *ftso_compiler_objects(const ftso_compiler *compiler, ftso_arena *arena,
                                          size_t *out_count)
 {
-    FTSO_ASSERT(compiler->options.ahead);
+    FTSO_ASSERT(compiler->options.ahead && !compiler->options.as_text);
     ftso_object *objects = FTSO_ARRAY(arena, ftso_object, compiler->unit_count);
     for (size_t i = 0; i < compiler->unit_count; i++) {
         const ftso_code_unit *unit = compiler->units[i];
@@ -220,6 +224,55 @@ const ftso_object *ftso_compiler_objects(const ftso_compiler *compiler, ftso_are
     }
     *out_count = compiler->unit_count;
     return objects;
+}
+
+/* Moves a unit's functions into `whole`, each with the processor it is for. */
+static ftso_status join_unit(const ftso_compiler *compiler, const ftso_code_unit *unit,
+                             LLVMModuleRef whole)
+{
+    const ftso_target *target = &compiler->options.target;
+    LLVMModuleRef module;
+    if (LLVMParseBitcodeInContext2(LLVMGetModuleContext(whole), unit->object, &module))
+        return ftso_error(FTSO_ERROR_INTERNAL, "LLVM cannot read the module of unit %s",
+                          unit->key.text);
+    for (LLVMValueRef f = LLVMGetFirstFunction(module); f; f = LLVMGetNextFunction(f)) {
+        if (LLVMIsDeclaration(f)) continue;
+        LLVMAddTargetDependentFunctionAttr(f, "target-cpu", target->cpu);
+        LLVMAddTargetDependentFunctionAttr(f, "target-features", target->features);
+    }
+    if (!LLVMLinkModules2(whole, module)) return FTSO_STATUS_OK; /* `module` is gone */
+    return ftso_error(FTSO_ERROR_INTERNAL, "LLVM cannot join unit %s to the others",
+                      unit->key.text);
+}
+
+ftso_status ftso_compiler_text(ftso_compiler *const *compilers, size_t count, ftso_text *out)
+{
+    LLVMContextRef context = LLVMContextCreate();
+    LLVMModuleRef whole = LLVMModuleCreateWithNameInContext("network", context);
+    ftso_status status = FTSO_STATUS_OK;
+    for (size_t i = 0; i < count; i++) {
+        FTSO_ASSERT(compilers[i]->options.as_text);
+        LLVMTargetMachineRef machine = ftso_target_machine(&compilers[i]->options.target);
+        LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
+        LLVMSetTarget(whole, compilers[i]->options.target.triple);
+        LLVMSetModuleDataLayout(whole, layout);
+        LLVMDisposeTargetData(layout);
+        LLVMDisposeTargetMachine(machine);
+        for (size_t k = 0; k < compilers[i]->unit_count && status.code == FTSO_OK; k++)
+            status = join_unit(compilers[i], compilers[i]->units[k], whole);
+    }
+    char *text = NULL;
+    if (status.code == FTSO_OK && LLVMVerifyModule(whole, LLVMReturnStatusAction, &text))
+        status = ftso_error(FTSO_ERROR_INTERNAL, "the joined code is malformed: %.300s", text);
+    LLVMDisposeMessage(text);
+    if (status.code == FTSO_OK) {
+        text = LLVMPrintModuleToString(whole);
+        ftso_text_puts(out, text);
+        LLVMDisposeMessage(text);
+    }
+    LLVMDisposeModule(whole);
+    LLVMContextDispose(context);
+    return status;
 }
 
 /* ---------------------------------------------------------------- programs */

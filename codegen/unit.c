@@ -10,6 +10,7 @@
 #include "codegen_identity.h" /* generated: FTSO_CODEGEN_IDENTITY */
 
 #include <llvm-c/Analysis.h>
+#include <llvm-c/BitWriter.h>
 #include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -197,9 +198,12 @@ ftso_status ftso_unit_make(const ftso_compiler_options *options, const ftso_sche
     ftso_status status = class->emit_llvm(&e, schedule, region, symbol, &unit->shape);
     double emitted = ftso_clock_s();
     if (status.code == FTSO_OK) status = optimise(&e, machine);
-    if (status.code == FTSO_OK)
-        status = text ? append_text(&e, machine, assembly, text)
-                      : assemble(&e, machine, LLVMObjectFile, &unit->object);
+    if (status.code == FTSO_OK && text)
+        status = append_text(&e, machine, assembly, text);
+    else if (status.code == FTSO_OK && options->as_text)
+        unit->object = LLVMWriteBitcodeToMemoryBuffer(e.module);
+    else if (status.code == FTSO_OK)
+        status = assemble(&e, machine, LLVMObjectFile, &unit->object);
     unit->emit_s = emitted - start;
     unit->optimise_s = ftso_clock_s() - emitted;
 

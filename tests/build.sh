@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Artefacts as their user meets them: built, run, damaged, built again.
-#   build.sh exe|cross|trained|pictures|multi|library|verify   SOURCE_DIR FTSO
+#   build.sh exe|cross|trained|pictures|multi|library|verify|text   SOURCE_DIR FTSO
 # In: the built program, a C compiler. Out: one line with the number of checks; every failed one before it. Works in a scratch
 # folder with a cache of its own, on a small network with weights by chance.
 set -uo pipefail
@@ -402,6 +402,49 @@ verify() {
   ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
 }
 
+# The code as LLVM's text: the same from anywhere, taken by LLVM's own tools, and their objects run as ours do.
+text() {
+  make_toy
+  local system
+  code 2 "$ftso" build toy.ftso --init=1 --kind=ll -o net.ll
+  says err 'the same whatever the weights'
+  absent net.ll
+  code 0 "$ftso" build toy.ftso --kind=ll -o net.ll --batch=2
+  mkdir other && cp toy.ftso other
+  code 0 env -C other "$ftso" build toy.ftso --kind=ll -o named.ll --batch=2 --cpu=native
+  same other/named.ll net.ll
+  says net.ll '"graph_hash"'
+  ok; grep -Eq '^; [0-9]+ @r[0-9a-f]{32}_prepare @r[0-9a-f]{32}_body, conv cells.0' net.ll || fail "no list of launches"
+  ok; grep -qF "$scratch" net.ll && fail "the text names the place where it was made"
+  code 0 opt-19 -passes=verify -disable-output net.ll
+  code 0 llc-19 -filetype=obj net.ll -o net.o
+  # An executable with these functions in place of its own.
+  code 0 "$ftso" build toy.ftso --init=1 -o ours --batch=2
+  mkdir tools
+  cat >tools/cc <<END
+#!/bin/bash
+for a in "\$@"; do [[ \$a =~ /[0-9a-f]{32}\.o\$ ]] && continue; arguments+=("\$a"); [[ \$a = */artefact.o ]] && arguments+=($scratch/net.o); done
+exec $(command -v cc) "\${arguments[@]}"
+END
+  chmod +x tools/cc
+  code 0 env PATH="$scratch/tools:$PATH" "$ftso" build toy.ftso --init=1 -o theirs --batch=2
+  code 0 ./theirs --self-test
+  says out 'numbers: ok'
+  tensors 5 144 5 >five
+  ./ours --raw --logits <five >a
+  ./theirs --raw --logits <five >b
+  ok; [ -s a ] || fail "no results"
+  same a b
+  # Several processors in one text; other systems.
+  code 0 "$ftso" build toy.ftso --kind=ll -o multi.ll --cpu=multi
+  for system in x86-64-v2 x86-64-v3 x86-64-v4; do says multi.ll "\"target-cpu\"=\"$system\""; done
+  code 0 llc-19 -filetype=obj multi.ll -o multi.o
+  for system in aarch64-linux-gnu riscv64-linux-gnu; do
+    code 0 "$ftso" build toy.ftso --kind=ll -o there.ll --target=$system
+    code 0 llc-19 -filetype=obj there.ll -o there.o
+  done
+}
+
 # A trained network: its executable says of every test image what ftso eval says.
 trained() {
   local class file number=0 at=$root/tests/pictures
@@ -431,7 +474,7 @@ trained() {
 }
 
 case $part in
-  exe | cross | trained | pictures | multi | library | verify) $part ;;
+  exe | cross | trained | pictures | multi | library | verify | text) $part ;;
   *) echo "build: no part '$part'"; exit 2 ;;
 esac
 echo "build: $part: $checked checks, $failed failed"
