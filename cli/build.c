@@ -92,6 +92,13 @@ static uint64_t hash_text(uint64_t hash, const char *text)
     return ftso_hash(hash, text ? text : "", text ? strlen(text) + 1 : 1);
 }
 
+static uint64_t hash_names(uint64_t hash, const ftso_weight *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hash = hash_text(hash_text(hash, table[i].name), table[i].module);
+    return hash;
+}
+
 /* Over all that decides the artefact's bytes but the tools that link them. */
 static ftso_status make_key(build *b)
 {
@@ -108,6 +115,8 @@ static ftso_status make_key(build *b)
     key = ftso_hash(key, b->graph_text.data, b->graph_text.length);
     key = ftso_hash(key, b->source->weights, (size_t)n->weight_total * sizeof(float));
     key = ftso_hash(key, b->source->running, (size_t)n->running_total * sizeof(float));
+    key = hash_names(key, n->weight_table, n->weight_count);
+    key = hash_names(key, n->running_table, n->running_count);
     key = hash_text(key, b->artefact.record);
     b->seal = (ftso_seal){FTSO_SEAL_MAGIC, 0, key};
     return FTSO_STATUS_OK;
@@ -306,7 +315,7 @@ static ftso_status compile(build *b)
 
 /* A state's numbers in as much memory as the programs give it. */
 static void add_state(build *b, ftso_artefact_state *states, const char *name, const float *numbers,
-                      int64_t count)
+                      int64_t count, const ftso_weight *table, size_t table_count)
 {
     int64_t size = 0;
     for (size_t i = 0; i < b->code_count; i++) {
@@ -321,7 +330,8 @@ static void add_state(build *b, ftso_artefact_state *states, const char *name, c
     FTSO_ASSERT(size >= count * (int64_t)sizeof(float));
     float *data = (float *)FTSO_ARRAY(b->arena, char, size);
     memcpy(data, numbers, (size_t)count * sizeof(float));
-    states[b->artefact.state_count++] = (ftso_artefact_state){name, data, size};
+    states[b->artefact.state_count++] = (ftso_artefact_state){
+        name, data, size, ftso_parameters_of(b->arena, table, table_count), table_count};
 }
 
 static void fill_artefact(build *b)
@@ -330,8 +340,10 @@ static void fill_artefact(build *b)
     ftso_shape image = ftso_graph_shape(n->graph, n->image);
     ftso_artefact_state *states = FTSO_ARRAY(b->arena, ftso_artefact_state, 2);
     if (!b->kind->is_code) {
-        add_state(b, states, "weights", b->source->weights, n->weight_total);
-        add_state(b, states, "running", b->source->running, n->running_total);
+        add_state(b, states, "weights", b->source->weights, n->weight_total, n->weight_table,
+                  n->weight_count);
+        add_state(b, states, "running", b->source->running, n->running_total, n->running_table,
+                  n->running_count);
     }
     size_t classes = (size_t)ftso_graph_shape(n->graph, n->logits).dim[1];
     const char **names = FTSO_ARRAY(b->arena, const char *, classes);
@@ -341,6 +353,7 @@ static void fill_artefact(build *b)
                                                    : ftso_format(b->arena, "%zu", c);
     b->artefact.transform = b->transform;
     b->artefact.name = b->source->name;
+    b->artefact.genotype_hash = ftso_genotype_hash(b->arena, b->source->genotype);
     b->artefact.seal = &b->seal;
     b->artefact.codes = b->codes;
     b->artefact.code_count = b->code_count;

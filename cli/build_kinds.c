@@ -69,9 +69,10 @@ static ftso_status link_exe(const ftso_build_files *files)
 /* ---------------------------------------------------------------- libraries */
 
 /* The header's functions, as runtime/carried/library.c names them behind "ftso_embed". */
-static const char *const interface[] = {"_abi",     "_info",      "_strerror", "_class_name",
-                                        "_run",     "_self_test", "_create",   "_memory_bytes",
-                                        "_destroy", "_prepare"};
+static const char *const interface[] = {
+    "_abi",    "_info",      "_strerror", "_class_name",   "_context_class_name",
+    "_run",    "_self_test", "_create",   "_memory_bytes", "_destroy",
+    "_prepare"};
 
 /* All objects and what they need of the runtime as one, in which only the interface is to be seen, under the prefix. */
 static ftso_status join(const ftso_build_files *files, const char *result)

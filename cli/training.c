@@ -161,7 +161,7 @@ static void fill_metadata(ftso_input *input, ftso_setup *setup)
         {"image", ftso_format(&input->arena, "%lldx%lldx%lld", (long long)dataset->channels,
                               (long long)dataset->side, (long long)dataset->side)},
         {"classes", ftso_format(&input->arena, "%lld", (long long)dataset->classes)},
-        {"transform", ftso_strdup(&input->arena, ftso_text_get(&transform))},
+        {FTSO_WEIGHTS_TRANSFORM, ftso_strdup(&input->arena, ftso_text_get(&transform))},
     };
     ftso_text_deinit(&transform);
     ftso_text_deinit(&genotype);
@@ -178,7 +178,7 @@ static void add_class_names(ftso_arena *arena, ftso_setup *setup, const ftso_ima
     ftso_text_init(&names);
     ftso_class_names_print(images->class_names, images->classes, &names);
     setup->metadata[setup->metadata_count++] =
-        (ftso_metadata){"class_names", ftso_strdup(arena, ftso_text_get(&names))};
+        (ftso_metadata){FTSO_WEIGHTS_CLASSES, ftso_strdup(arena, ftso_text_get(&names))};
     ftso_text_deinit(&names);
 }
 

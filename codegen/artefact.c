@@ -125,11 +125,22 @@ static const field code_fields[] = {{TEXT, AT(ftso_artefact_code, cpu)},
                                     {RECORDS, AT(ftso_artefact_code, program), &program_record}};
 static const record code_record = RECORD(ftso_artefact_code, code_fields);
 
+static const field parameter_fields[] = {
+    {TEXT, AT(ftso_parameter, name)},       {TEXT, AT(ftso_parameter, module)},
+    {PLAIN, AT(ftso_parameter, is_matrix)}, {PLAIN, AT(ftso_parameter, rank)},
+    {PLAIN, AT(ftso_parameter, dim)},       {PLAIN, AT(ftso_parameter, offset)},
+    {PLAIN, AT(ftso_parameter, fan_in)},    {PLAIN, AT(ftso_parameter, fill)},
+};
+static const record parameter_record = RECORD(ftso_parameter, parameter_fields);
+
 static const field content_fields[] = {
     {TEXT, AT(ftso_artefact_state, name)},
     {BYTES, AT(ftso_artefact_state, data), NULL, COUNT(ftso_artefact_state, size_bytes), 1,
      FTSO_SECTION_WEIGHTS},
     {PLAIN, AT(ftso_artefact_state, size_bytes)},
+    {RECORDS, AT(ftso_artefact_state, table), &parameter_record,
+     COUNT(ftso_artefact_state, table_count)},
+    {PLAIN, AT(ftso_artefact_state, table_count)},
 };
 static const record content_record = RECORD(ftso_artefact_state, content_fields);
 
@@ -140,6 +151,7 @@ static const record seal_record = {"ftso_seal", sizeof(ftso_seal), seal_fields,
 
 static const field artefact_fields[] = {
     {TEXT, AT(ftso_artefact, name)},
+    {TEXT, AT(ftso_artefact, genotype_hash)},
     {TEXT, AT(ftso_artefact, record), .section = FTSO_SECTION_RECORD},
     {RECORDS, AT(ftso_artefact, seal), &seal_record},
     {RECORDS, AT(ftso_artefact, codes), &code_record, COUNT(ftso_artefact, code_count)},

@@ -9,6 +9,7 @@
 #ifndef FTSO_ARTEFACT_H
 #define FTSO_ARTEFACT_H
 
+#include "runtime/parameters.h"
 #include "runtime/runtime.h"
 
 #define FTSO_ARTEFACT_SYMBOL "ftso_the_artefact"
@@ -51,11 +52,14 @@ typedef struct ftso_artefact_state {
     const char *name;
     const float *data;
     int64_t size_bytes;
+    const ftso_parameter *table; /* the tensors in it */
+    size_t table_count;
 } ftso_artefact_state;
 
 typedef struct ftso_artefact {
-    const char *name;   /* of the network */
-    const char *record; /* JSON, one object */
+    const char *name;          /* of the network */
+    const char *genotype_hash; /* as weights have it under FTSO_GENOTYPE_HASH */
+    const char *record;        /* JSON, one object */
     const ftso_seal *seal;
     const ftso_artefact_code
         *codes; /* the most demanding first; the first that this processor can run is run */
@@ -89,13 +93,26 @@ typedef struct ftso_net {
     ftso_pool *pool;
     ftso_states *states;
     ftso_runner *runner;
+    const char *transform; /* from a picture to an image, and the classes' names: of the weights */
+    const char *const *classes; /* that are run, where they say; else of those inside */
+    char *own_transform;        /* what of them is the net's own */
+    const char **own_classes;
 } ftso_net;
+typedef struct ftso_net_options {
+    const char *cpu; /* the code; NULL: the first that this processor can run */
+    int threads;     /* as ftso_pool_new takes them */
+    bool pin;
+    const ftso_safetensors
+        *weights; /* to run in place of those inside; only read while init works. Or NULL */
+    const char *weights_path; /* of these, for messages */
+} ftso_net_options;
 /*
- * Chooses the code (`cpu` names one, NULL: the first that this processor can run) and binds the weights where they lie.
- * `threads` and `pin` as in ftso_pool_new. FTSO_ERROR_DEVICE: no such code, or none for this processor.
+ * Chooses the code and binds the weights: those inside where they lie; others are copied, every tensor of the network from
+ * its own. FTSO_ERROR_DEVICE: no such code, or none for this processor. FTSO_ERROR_DATA: weights of another network, as
+ * ftso_parameters_read and ftso_weights_words_read say.
  */
 ftso_status FTSO_MUST_USE ftso_net_init(ftso_net *net, const ftso_artefact *artefact,
-                                        const char *cpu, int threads, bool pin);
+                                        const ftso_net_options *options);
 void ftso_net_deinit(ftso_net *net);
 /* Logits of `count` images, any number, in canonical order; nothing is allocated. */
 void ftso_net_run(ftso_net *net, const float *images, int64_t count, float *out_logits);
@@ -105,7 +122,7 @@ typedef struct ftso_self_test {
     double distance, largest;
     bool passed;
 } ftso_self_test;
-/* Runs the stored images. `logits` has room for all their results. */
+/* Runs the stored images, which says something where the weights are those inside. `logits` has room for all results. */
 ftso_self_test ftso_net_self_test(ftso_net *net, float *logits);
 
 /* main of a produced executable. */

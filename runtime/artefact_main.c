@@ -21,17 +21,23 @@ extern const ftso_artefact ftso_the_artefact;
 typedef struct choices {
     bool raw, logits, bench, info, self_test, help;
     int top, threads, repeat;
-    const char *cpu;
+    const char *cpu, *weights;
     char **files;
     int file_count;
 } choices;
 
 static const struct option options[] = {
-    {"raw", no_argument, NULL, 'r'},         {"logits", no_argument, NULL, 'l'},
-    {"top", required_argument, NULL, 'k'},   {"threads", required_argument, NULL, 't'},
-    {"bench", optional_argument, NULL, 'b'}, {"info", no_argument, NULL, 'i'},
-    {"self-test", no_argument, NULL, 's'},   {"cpu", required_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},        {0},
+    {"raw", no_argument, NULL, 'r'},
+    {"logits", no_argument, NULL, 'l'},
+    {"top", required_argument, NULL, 'k'},
+    {"threads", required_argument, NULL, 't'},
+    {"bench", optional_argument, NULL, 'b'},
+    {"info", no_argument, NULL, 'i'},
+    {"self-test", no_argument, NULL, 's'},
+    {"cpu", required_argument, NULL, 'c'},
+    {"weights", required_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static void print_help(const char *program)
@@ -45,6 +51,7 @@ static void print_help(const char *program)
            "  --top=N             how many classes (default 5)\n"
            "  --threads=N         threads to run with (default: one per processor)\n"
            "  --cpu=NAME          the code for this processor, of those that --info names\n"
+           "  --weights=FILE      other weights of this network, from a safetensors file\n"
            "  --bench[=N]         time of a run, median of N (default 20)\n"
            "  --info              what this was built from\n"
            "  --self-test         runs a stored image, compares with the stored result\n\n"
@@ -76,13 +83,19 @@ static bool parse(int argc, char **argv, choices *out)
         out->self_test |= key == 's';
         out->help |= key == 'h';
         if (key == 'c') out->cpu = optarg;
-        if (key != 'c' && optarg && !(*count = number(optarg))) {
+        if (key == 'w') out->weights = optarg;
+        if (key != 'c' && key != 'w' && optarg && !(*count = number(optarg))) {
             fprintf(stderr, "%s: '%s' is not a number from 1 to 1000000\n", argv[0], optarg);
             return false;
         }
     }
     out->files = argv + optind;
     out->file_count = argc - optind;
+    if (out->self_test && out->weights) {
+        fprintf(stderr, "%s: the self-test is of the weights inside; leave out --weights\n",
+                argv[0]);
+        return false;
+    }
     bool asks = out->bench || out->info || out->self_test || out->help;
     if (!asks && !out->raw && out->file_count == 0) {
         fprintf(stderr, "%s: which images? '%s --help' tells more\n", argv[0], argv[0]);
@@ -93,7 +106,7 @@ static bool parse(int argc, char **argv, choices *out)
 
 /* ---------------------------------------------------------------- results */
 
-static void print_top(const float *logits, int top)
+static void print_top(const ftso_net *net, const float *logits, int top)
 {
     const ftso_artefact *a = &ftso_the_artefact;
     double sum = 0, most = -INFINITY;
@@ -112,19 +125,19 @@ static void print_top(const float *logits, int top)
         if (best == a->class_count) break; /* what is not a number has no rank */
         before = (double)logits[best];
         last = best;
-        printf("%s%s %.4f", k ? ", " : "", a->classes[best], exp(before - most) / sum);
+        printf("%s%s %.4f", k ? ", " : "", net->classes[best], exp(before - most) / sum);
     }
     putchar('\n');
 }
 
-static void show(const choices *c, const char *name, const float *logits)
+static void show(const choices *c, const ftso_net *net, const char *name, const float *logits)
 {
     if (c->logits) {
         fwrite(logits, sizeof(float), ftso_the_artefact.class_count, stdout);
         return;
     }
     printf("%s: ", name);
-    print_top(logits, c->top);
+    print_top(net, logits, c->top);
 }
 
 /* ---------------------------------------------------------------- images */
@@ -145,7 +158,7 @@ static ftso_status run_raw(const choices *c, ftso_net *net, float *images, float
         for (int64_t i = 0; i < count; i++) {
             char name[32];
             snprintf(name, sizeof(name), "%lld", (long long)number_of_image++);
-            show(c, name, logits + i * (int64_t)ftso_the_artefact.class_count);
+            show(c, net, name, logits + i * (int64_t)ftso_the_artefact.class_count);
         }
         if (got % each)
             return ftso_error(FTSO_ERROR_DATA,
@@ -171,7 +184,7 @@ static ftso_status run_files(const choices *c, ftso_net *net, float *images, flo
 {
     const ftso_artefact *a = &ftso_the_artefact;
     ftso_transform transform;
-    FTSO_TRY(ftso_transform_parse(a->transform, &transform));
+    FTSO_TRY(ftso_transform_parse(net->transform, &transform));
     ftso_picture picture = {0};
     int batch = (int)net->code->program->planned_batch;
     ftso_status status = FTSO_STATUS_OK;
@@ -183,7 +196,7 @@ static ftso_status run_files(const choices *c, ftso_net *net, float *images, flo
         if (status.code != FTSO_OK) break;
         ftso_net_run(net, images, count, logits);
         for (int i = 0; i < count; i++)
-            show(c, c->files[first + i], logits + (size_t)i * a->class_count);
+            show(c, net, c->files[first + i], logits + (size_t)i * a->class_count);
     }
     ftso_picture_deinit(&picture);
     return status;
@@ -275,11 +288,25 @@ static ftso_status run_self_test(ftso_net *net)
 
 /* ---------------------------------------------------------------- main */
 
+static ftso_status open_net(const choices *c, ftso_net *net)
+{
+    ftso_safetensors weights = {0};
+    ftso_net_options how = {.cpu = c->cpu, .threads = c->threads, .pin = true};
+    if (c->weights) {
+        FTSO_TRY(ftso_safetensors_read(c->weights, &weights));
+        how.weights = &weights;
+        how.weights_path = c->weights;
+    }
+    ftso_status status = ftso_net_init(net, &ftso_the_artefact, &how);
+    ftso_safetensors_deinit(&weights);
+    return status;
+}
+
 static ftso_status work(const choices *c)
 {
     const ftso_artefact *a = &ftso_the_artefact;
     ftso_net net;
-    FTSO_TRY(ftso_net_init(&net, a, c->cpu, c->threads, true));
+    FTSO_TRY(open_net(c, &net));
     size_t batch = (size_t)net.code->program->planned_batch;
     float *images = ftso_mem_alloc(batch * (size_t)pixel_count() * sizeof(float));
     float *logits = ftso_mem_alloc(batch * a->class_count * sizeof(float));

@@ -181,15 +181,14 @@ static void compare(comparison *c)
     }
 }
 
-ftso_status ftso_parameters_read(const char *path, const ftso_parameter_state *states,
-                                 size_t state_count, const char *genotype_hash)
+ftso_status ftso_parameters_take(const char *path, const ftso_safetensors *file,
+                                 const ftso_parameter_state *states, size_t state_count,
+                                 const char *genotype_hash)
 {
-    ftso_safetensors file;
-    FTSO_TRY(ftso_safetensors_read(path, &file));
-    comparison c = {.states = states, .state_count = state_count, .file = &file};
+    comparison c = {.states = states, .state_count = state_count, .file = file};
     ftso_text_init(&c.why);
     compare(&c);
-    const char *hash = ftso_safetensors_metadata(&file, FTSO_GENOTYPE_HASH);
+    const char *hash = ftso_safetensors_metadata(file, FTSO_GENOTYPE_HASH);
     ftso_status status = FTSO_STATUS_OK;
     if (hash && genotype_hash && strcmp(hash, genotype_hash) != 0)
         status = ftso_error(FTSO_ERROR_DATA, "'%s' belongs to another genotype (%.16s, not %s)%s",
@@ -198,6 +197,34 @@ ftso_status ftso_parameters_read(const char *path, const ftso_parameter_state *s
         status = ftso_error(FTSO_ERROR_DATA, "'%s' holds weights of another network%s", path,
                             ftso_text_get(&c.why));
     ftso_text_deinit(&c.why);
+    return status;
+}
+
+ftso_status ftso_parameters_read(const char *path, const ftso_parameter_state *states,
+                                 size_t state_count, const char *genotype_hash)
+{
+    ftso_safetensors file;
+    FTSO_TRY(ftso_safetensors_read(path, &file));
+    ftso_status status = ftso_parameters_take(path, &file, states, state_count, genotype_hash);
     ftso_safetensors_deinit(&file);
     return status;
+}
+
+ftso_status ftso_weights_words_read(const char *path, const ftso_safetensors *file, int64_t classes,
+                                    ftso_weights_words *out)
+{
+    ftso_transform ignored;
+    int64_t count;
+    const char *names = ftso_safetensors_metadata(file, FTSO_WEIGHTS_CLASSES);
+    *out = (ftso_weights_words){ftso_safetensors_metadata(file, FTSO_WEIGHTS_TRANSFORM), NULL};
+    if (out->transform)
+        FTSO_TRY(ftso_annotate(ftso_transform_parse(out->transform, &ignored), "'%s'", path));
+    if (!names) return FTSO_STATUS_OK;
+    FTSO_TRY(ftso_annotate(ftso_class_names_parse(names, strlen(names), &out->class_names, &count),
+                           "'%s'", path));
+    if (count == classes) return FTSO_STATUS_OK;
+    ftso_mem_free(out->class_names);
+    out->class_names = NULL;
+    return ftso_error(FTSO_ERROR_DATA, "'%s' names %lld classes, and the network tells %lld apart",
+                      path, (long long)count, (long long)classes);
 }

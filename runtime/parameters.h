@@ -39,6 +39,9 @@ typedef struct ftso_parameter_state {
 
 /* Metadata key of a hash over the genotype, in 16 hexadecimal digits. */
 #define FTSO_GENOTYPE_HASH "genotype_hash"
+/* Keys of the test transform, as ftso_transform_parse reads it, and of the classes' names, one a line. */
+#define FTSO_WEIGHTS_TRANSFORM "transform"
+#define FTSO_WEIGHTS_CLASSES "class_names"
 
 /* Of an auxiliary head, by either name: nothing that is judged or shipped reads it. */
 bool ftso_parameter_is_auxiliary(const char *name);
@@ -50,6 +53,18 @@ bool ftso_parameter_is_auxiliary(const char *name);
  */
 ftso_status FTSO_MUST_USE ftso_parameters_read(const char *path, const ftso_parameter_state *states,
                                                size_t state_count, const char *genotype_hash);
+/* The same of a file that was read before; `path` is for messages. Takes memory only to say what is wrong. */
+ftso_status FTSO_MUST_USE ftso_parameters_take(const char *path, const ftso_safetensors *file,
+                                               const ftso_parameter_state *states,
+                                               size_t state_count, const char *genotype_hash);
+/* What a weights file says of the images that it is for. */
+typedef struct ftso_weights_words {
+    const char *transform;    /* in the file's memory; NULL where it does not say */
+    const char **class_names; /* one block, the caller's to free (ftso_mem_free); or NULL */
+} ftso_weights_words;
+/* Code 5 where there are other than `classes` names, or the transform cannot be read; nothing is left to free then. */
+ftso_status FTSO_MUST_USE ftso_weights_words_read(const char *path, const ftso_safetensors *file,
+                                                  int64_t classes, ftso_weights_words *out);
 /* Writes flat states with all their tensors, as safetensors.h says. */
 ftso_status FTSO_MUST_USE ftso_parameters_write(const char *path,
                                                 const ftso_parameter_state *states,

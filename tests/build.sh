@@ -278,7 +278,7 @@ library() {
   same deep/again/lib/libnet.a sdk/lib/libnet.a
 
   # Its names begin with the prefix; it calls nothing that prints, ends the process or is not the C library's.
-  local names="net_abi net_class_name net_create net_destroy net_info net_memory_bytes net_prepare net_run net_self_test net_strerror "
+  local names="net_abi net_class_name net_context_class_name net_create net_destroy net_info net_memory_bytes net_prepare net_run net_self_test net_strerror "
   ok; [ "$(nm -g --defined-only net.o | awk 'NF == 3 { print $3 }' | sort | tr '\n' ' ')" = "$names" ] || fail "the object shows $(nm -g --defined-only net.o)"
   ok; [ "$(nm -D --defined-only sdk/lib/libnet.so | awk 'NF == 3 { print $3 }' | sort | tr '\n' ' ')" = "$names" ] || fail "the shared library shows other names"
   ok; nm -u net.o | awk '{ print $2 }' | grep -Ex '_?_?exit|abort|.*assert.*|v?f?d?printf|puts|fputs|putchar|fwrite|write|open|raise|.*kill' >out && fail "the library calls what it must not"
@@ -471,6 +471,119 @@ trained() {
   code 2 "$ftso" build toy.ftso found -o other
   says err 'which weights?'
   code 5 "$ftso" build toy.ftso found --weights=toy.ftso -o other
+  other_weights
+}
+
+# Artefacts run other weights of their network, given as a file or in memory: as if they had been built with them.
+other_weights() {
+  local bad
+  tensors 5 144 5 >five
+  ./classify --raw --logits <five >expected
+  code 0 "$ftso" build run --init=7 -o by_chance --batch=3
+  ./by_chance --raw --logits <five >chance
+  ok; cmp -s chance expected && fail "weights by chance are the trained ones"
+  ok; ./by_chance --raw --logits --weights=run/best.safetensors <five >got || fail "--weights fails"
+  same got expected
+  code 0 ./by_chance --weights=run/best.safetensors --top=1 pics/test/plain/*
+  ok; grep -Eq ': (plain|coloured) [01]' out || fail "the weights' classes are not named"
+  code 0 ./by_chance --weights=run/best.safetensors --bench=1
+  code 2 ./by_chance --weights=run/best.safetensors --self-test
+  says err 'of the weights inside'
+  # Of another network, of other classes, no weights at all.
+  sed "s/('conv_3x3', 2)/('skip', 2)/; s/epochs = [0-9]*/epochs = 1/" toy.ftso >narrow.ftso
+  code 0 "$ftso" train narrow.ftso --cell found -o narrow -q
+  cp narrow/best.safetensors wrong_network
+  head -c 2000 run/best.safetensors >wrong_short
+  cp toy.ftso wrong_text
+  : >wrong_empty
+  cp run/best.safetensors wrong_bytes
+  flip wrong_bytes $(($(stat -c %s wrong_bytes) - 9)) 1
+  code 0 "$ftso" build run --init=7 --kind=lib --prefix=net -o sdk --batch=3
+  cat >weights.c <<'END'
+#include <net.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static size_t taken, given;
+static void *take(void *user, size_t size) { size_t *left = (size_t *)user; return *left == 0 ? NULL : (--*left, ++taken, malloc(size)); }
+static void give(void *user, void *block) { (void)user; given += block != NULL; free(block); }
+int main(int argc, char **argv)
+{
+    static float images[5 * net_CHANNELS * net_HEIGHT * net_WIDTH], logits[5 * net_CLASSES];
+    static char error[600];
+    net_options options;
+    net_context *context = NULL;
+    FILE *file = fopen(argv[1], "rb");
+    size_t length, left = 1000000, before;
+    char *bytes = malloc(1 << 24);
+    int code;
+    if (argc != 2 || !file || !bytes || fread(images, sizeof images, 1, stdin) != 1) return 1;
+    length = fread(bytes, 1, 1 << 24, file);
+    memset(&options, 0, sizeof options);
+    options.size_bytes = sizeof options;
+    options.threads = 1;
+    options.allocate = take;
+    options.release = give;
+    options.user = &left;
+    options.weights = bytes;
+    options.weights_bytes = length;
+    options.error = error;
+    options.error_bytes = sizeof error;
+    strcpy(error, "untouched");
+    code = net_create(&context, &options);
+    if (code == net_BAD_WEIGHTS) {
+        if (context || taken != given || !*error || !strstr(net_strerror(code), "weights")) return 2;
+        fprintf(stderr, "%s\n", error);
+        options.error_bytes = 9; /* cut, never written past */
+        error[9] = 'x';
+        return net_create(&context, &options) == code && strlen(error) == 8 && error[9] == 'x' ? 5 : 3;
+    }
+    if (code != net_OK || *error) return 4;
+    memset(bytes, 0, length); /* the context has its own */
+    before = taken;
+    if (net_run(context, images, 5, logits) != net_OK || net_self_test(context) != net_BAD_ARGUMENT) return 6;
+    if (taken != before) return 7;
+    if (strcmp(net_context_class_name(context, 1), "plain") || net_context_class_name(context, net_CLASSES)) return 8;
+    if (fwrite(logits, sizeof logits, 1, stdout) != 1) return 9;
+    net_destroy(context);
+    if (taken != given) return 10;
+    rewind(file);
+    if (fread(bytes, 1, length, file) != length) return 11;
+    for (before = 0;; before++) { /* memory that runs out at each place */
+        left = before;
+        code = net_create(&context, &options);
+        if (code == net_OK) break;
+        if (code != net_NO_MEMORY || context || taken != given || !*error) return 12;
+    }
+    net_destroy(context);
+    /* a caller whose header ends before the weights has those inside */
+    left = 1000000;
+    options.size_bytes = offsetof(net_options, weights);
+    options.weights = (void *)1;
+    if (net_create(&context, &options) != net_OK || net_self_test(context) != net_OK) return 13;
+    net_destroy(context);
+    free(bytes);
+    fclose(file);
+    return before > 10 && taken == given ? 0 : 14;
+}
+END
+  code 0 cc -std=c99 -Wall -Wextra -Wpedantic -Werror -Isdk/include weights.c sdk/lib/libnet.a -pthread -lm -o weights
+  ok; ./weights run/best.safetensors <five >got 2>err || fail "the program with other weights ends with $?"
+  same got expected
+  for bad in network short text empty bytes; do
+    code 5 ./by_chance --raw --weights=wrong_$bad
+    cp err err.$bad
+    ok; ./weights wrong_$bad <five >out 2>err
+    [ $? = 5 ] || fail "the library takes wrong_$bad"
+    ok; grep -q 'the weights given' err || fail "the library says nothing of wrong_$bad"
+  done
+  says err.network "belongs to another genotype"
+  says err.network "is missing"
+  says err.short 'cut short'
+  says err.text 'wrong_text'
+  says err.bytes 'checksum'
+  code 5 ./by_chance --raw --weights=nothing
+  says err 'nothing'
 }
 
 case $part in

@@ -18,7 +18,8 @@ typedef enum embed_code {
     EMBED_BAD_ARGUMENT,
     EMBED_NO_MEMORY,
     EMBED_NO_CODE,
-    EMBED_FAILED
+    EMBED_FAILED,
+    EMBED_BAD_WEIGHTS
 } embed_code;
 
 typedef struct embed_options {
@@ -27,6 +28,10 @@ typedef struct embed_options {
     void *(*allocate)(void *user, size_t size_bytes);
     void (*release)(void *user, void *block);
     void *user;
+    const void *weights;
+    size_t weights_bytes;
+    char *error;
+    size_t error_bytes;
 } embed_options;
 
 typedef struct embed_context {
@@ -35,14 +40,17 @@ typedef struct embed_context {
     ftso_net net;
     ftso_transform transform;
     float *logits; /* of the self-test */
+    bool has_other_weights;
 } embed_context;
 
-enum { ABI = 1, HEAD_BYTES = 16 };
+/* Fields are added behind the last one, so that headers of before go on to work. */
+enum { ABI = 1, HEAD_BYTES = 16, LEAST_OPTIONS_BYTES = offsetof(embed_options, weights) };
 
 int ftso_embed_abi(void);
 const char *ftso_embed_info(void);
 const char *ftso_embed_strerror(int code);
 const char *ftso_embed_class_name(size_t number);
+const char *ftso_embed_context_class_name(const embed_context *context, size_t number);
 size_t ftso_embed_memory_bytes(int threads);
 int ftso_embed_create(embed_context **out_context, const embed_options *options);
 int ftso_embed_run(embed_context *context, const float *images, size_t count, float *out_logits);
@@ -120,6 +128,7 @@ const char *ftso_embed_strerror(int code)
         [EMBED_NO_MEMORY] = "the allocator gave no memory, or a thread could not be started",
         [EMBED_NO_CODE] = "this processor lacks a feature that the code needs",
         [EMBED_FAILED] = "results differ from the stored ones: the library is damaged",
+        [EMBED_BAD_WEIGHTS] = "these are not weights of this network",
     };
     return code >= 0 && (size_t)code < FTSO_COUNT(texts) ? texts[code] : "unknown code";
 }
@@ -127,6 +136,11 @@ const char *ftso_embed_strerror(int code)
 const char *ftso_embed_class_name(size_t number)
 {
     return number < ftso_the_artefact.class_count ? ftso_the_artefact.classes[number] : NULL;
+}
+
+const char *ftso_embed_context_class_name(const embed_context *context, size_t number)
+{
+    return context && number < ftso_the_artefact.class_count ? context->net.classes[number] : NULL;
 }
 
 size_t ftso_embed_memory_bytes(int threads)
@@ -153,20 +167,37 @@ static embed_code code_of(ftso_status status)
         return EMBED_NO_MEMORY;
     case FTSO_ERROR_DEVICE:
         return EMBED_NO_CODE;
+    case FTSO_ERROR_DATA:
+        return EMBED_BAD_WEIGHTS;
     default:
         return EMBED_BAD_ARGUMENT;
     }
 }
 
-static embed_code start(embed_context *context)
+static ftso_status start(embed_context *context)
 {
+    static const char given[] = "the weights given";
     const embed_options *o = &context->options;
-    ftso_status status = ftso_net_init(&context->net, &ftso_the_artefact, NULL, o->threads, false);
-    if (status.code == FTSO_OK)
-        status = ftso_transform_parse(ftso_the_artefact.transform, &context->transform);
-    if (status.code != FTSO_OK) return code_of(status);
+    ftso_safetensors weights = {0};
+    ftso_net_options how = {.threads = o->threads, .weights_path = given};
+    context->has_other_weights = o->weights != NULL;
+    if (o->weights) {
+        FTSO_TRY(ftso_safetensors_parse(given, o->weights, o->weights_bytes, &weights));
+        how.weights = &weights;
+    }
+    ftso_status status = ftso_net_init(&context->net, &ftso_the_artefact, &how);
+    ftso_safetensors_deinit(&weights);
+    FTSO_TRY(status);
+    FTSO_TRY(ftso_transform_parse(context->net.transform, &context->transform));
     context->logits = ftso_mem_alloc(ftso_the_artefact.test_logit_bytes);
-    return context->logits ? EMBED_OK : EMBED_NO_MEMORY;
+    return context->logits ? FTSO_STATUS_OK
+                           : ftso_error(FTSO_ERROR_LIMIT, "no memory for the self-test");
+}
+
+static void tell(const embed_options *options, const char *text)
+{
+    if (options->error && options->error_bytes)
+        snprintf(options->error, options->error_bytes, "%s", text);
 }
 
 int ftso_embed_create(embed_context **out_context, const embed_options *options)
@@ -174,24 +205,38 @@ int ftso_embed_create(embed_context **out_context, const embed_options *options)
     if (!out_context) return EMBED_BAD_ARGUMENT;
     *out_context = NULL;
     embed_options chosen = {.threads = 1};
-    if (options && options->size_bytes < sizeof(chosen)) return EMBED_BAD_ARGUMENT;
-    if (options) chosen = *options;
-    if (!chosen.allocate != !chosen.release || chosen.threads < 0) return EMBED_BAD_ARGUMENT;
+    if (options && options->size_bytes < LEAST_OPTIONS_BYTES) return EMBED_BAD_ARGUMENT;
+    if (options)
+        memcpy(&chosen, options,
+               options->size_bytes < sizeof(chosen) ? options->size_bytes : sizeof(chosen));
+    tell(&chosen, "");
+    if (!chosen.allocate != !chosen.release || chosen.threads < 0) {
+        tell(&chosen, ftso_embed_strerror(EMBED_BAD_ARGUMENT));
+        return EMBED_BAD_ARGUMENT;
+    }
 
     embed_context *context = chosen.allocate ? chosen.allocate(chosen.user, sizeof(*context))
                                              : ftso_mem_alloc(sizeof(*context));
-    if (!context) return EMBED_NO_MEMORY;
+    if (!context) {
+        tell(&chosen, ftso_embed_strerror(EMBED_NO_MEMORY));
+        return EMBED_NO_MEMORY;
+    }
     memset(context, 0, sizeof(*context));
     context->options = chosen;
     context->allocator = (ftso_allocator){take, take_again, give_back, &context->options};
     if (chosen.allocate) ftso_allocator_override(&context->allocator);
-    embed_code code = start(context);
+    ftso_status status = start(context);
     ftso_allocator_override(NULL);
-    if (code != EMBED_OK)
-        ftso_embed_destroy(context);
-    else
+    if (status.code == FTSO_OK) {
+        /* the caller's weights and text are theirs again */
+        context->options.weights = NULL;
+        context->options.error = NULL;
         *out_context = context;
-    return code;
+        return EMBED_OK;
+    }
+    tell(&chosen, status.message);
+    ftso_embed_destroy(context);
+    return code_of(status);
 }
 
 void ftso_embed_destroy(embed_context *context)
@@ -237,6 +282,6 @@ int ftso_embed_prepare(embed_context *context, const unsigned char *pixels, size
 
 int ftso_embed_self_test(embed_context *context)
 {
-    if (!context) return EMBED_BAD_ARGUMENT;
+    if (!context || context->has_other_weights) return EMBED_BAD_ARGUMENT;
     return ftso_net_self_test(&context->net, context->logits).passed ? EMBED_OK : EMBED_FAILED;
 }
