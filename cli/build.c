@@ -26,7 +26,6 @@ typedef struct build {
     const ftso_build_kind *kind;
     ftso_network *network, *reference; /* at the planned batch; at one image */
     ftso_text graph_text;
-    const char *transform;                    /* from a picture to an image, as text */
     const char *runtime, *library, *decoders; /* archives */
     const char *output;                       /* the file */
     ftso_target targets[MAX_CODES];
@@ -131,16 +130,21 @@ static void add_hash(cJSON *object, const char *name, uint64_t hash)
     cJSON_AddStringToObject(object, name, digits);
 }
 
-/* The data set's test transform; without one, pixels as x / 255. */
-static void make_transform(build *b)
+/* That the transform, which may come from a file, makes the network's images. */
+static ftso_status check_transform(const build *b)
 {
-    b->transform = "";
-    if (!b->source->dataset) return;
-    ftso_text text;
-    ftso_text_init(&text);
-    ftso_transform_print(&b->source->dataset->test, &text);
-    b->transform = ftso_strdup(b->arena, ftso_text_get(&text));
-    ftso_text_deinit(&text);
+    if (!b->source->transform) return FTSO_STATUS_OK;
+    ftso_transform transform;
+    FTSO_TRY(ftso_transform_parse(b->source->transform, &transform));
+    ftso_shape image = ftso_graph_shape(b->reference->graph, b->reference->image);
+    size_t count = (size_t)ftso_shape_count(image);
+    const ftso_picture blank = {.channels = image.dim[1],
+                                .height = image.dim[2],
+                                .width = image.dim[3],
+                                .pixels = FTSO_ARRAY(b->arena, uint8_t, count)};
+    return ftso_annotate(ftso_picture_transform(&blank, &transform, image.dim[2],
+                                                FTSO_ARRAY(b->arena, float, count)),
+                         "the transform '%.80s'", b->source->transform);
 }
 
 /* No path, no date: two builds from the same things say the same. */
@@ -181,11 +185,11 @@ static ftso_status make_record(build *b)
                             (double)ftso_graph_shape(n->graph, n->logits).dim[1]);
     const ftso_dataset *dataset = source->dataset;
     if (dataset) cJSON_AddStringToObject(record, "dataset", dataset->name);
-    cJSON_AddStringToObject(record, "transform", b->transform);
-    if (dataset && dataset->class_names) {
+    cJSON_AddStringToObject(record, "transform", source->transform ? source->transform : "");
+    if (source->class_names) {
         cJSON *names = cJSON_AddArrayToObject(record, "class_names");
-        for (int64_t c = 0; c < dataset->classes; c++)
-            cJSON_AddItemToArray(names, cJSON_CreateString(dataset->class_names[c]));
+        for (int64_t c = 0; c < ftso_graph_shape(n->graph, n->logits).dim[1]; c++)
+            cJSON_AddItemToArray(names, cJSON_CreateString(source->class_names[c]));
     }
     cJSON_AddNumberToObject(record, "batch", (double)b->options->batch);
     cJSON_AddStringToObject(record, "triple", b->targets[0].triple);
@@ -347,11 +351,10 @@ static void fill_artefact(build *b)
     }
     size_t classes = (size_t)ftso_graph_shape(n->graph, n->logits).dim[1];
     const char **names = FTSO_ARRAY(b->arena, const char *, classes);
-    const ftso_dataset *dataset = b->source->dataset;
     for (size_t c = 0; c < classes; c++)
-        names[c] = dataset && dataset->class_names ? dataset->class_names[c]
-                                                   : ftso_format(b->arena, "%zu", c);
-    b->artefact.transform = b->transform;
+        names[c] =
+            b->source->class_names ? b->source->class_names[c] : ftso_format(b->arena, "%zu", c);
+    b->artefact.transform = b->source->transform ? b->source->transform : "";
     b->artefact.name = b->source->name;
     b->artefact.genotype_hash = ftso_genotype_hash(b->arena, b->source->genotype);
     b->artefact.seal = &b->seal;
@@ -457,7 +460,7 @@ static ftso_status make(build *b, bool *out_fresh)
         return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
     ftso_graph_print(b->reference->graph, &b->graph_text);
     FTSO_TRY(choose_targets(b));
-    make_transform(b);
+    FTSO_TRY(check_transform(b));
     FTSO_TRY(make_record(b));
     double start = ftso_clock_s();
     const ftso_pipeline *pipeline = &b->options->device.pipeline;

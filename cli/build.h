@@ -26,7 +26,10 @@ typedef struct ftso_build_source {
     const ftso_genotype *genotype;
     const ftso_dataset *dataset; /* or NULL */
     const ftso_train *train;     /* how it was trained, which decides its size; or NULL */
-    const char *weights_name;    /* where the weights come from, for the record: "seed 1" */
+    /* From a picture to an image, as ftso_transform_parse reads it (NULL: x / 255), and the classes' names (NULL: numbers). */
+    const char *transform;
+    const char *const *class_names;
+    const char *weights_name; /* where the weights come from, for the record: "seed 1" */
     float *weights, *running; /* flat, as the network's tables say; NULL for a kind that is_code */
 } ftso_build_source;
 

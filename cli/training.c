@@ -268,8 +268,19 @@ ftso_status ftso_setup_weights(const ftso_setup *setup, const char *path)
     float *running = FTSO_ARRAY(&arena, float, (size_t)setup->running_total);
     const ftso_parameter_state states[] = {{setup->weights, setup->weight_count, weights},
                                            {setup->running, setup->running_count, running}};
-    ftso_status status = ftso_parameters_read(path, states, FTSO_COUNT(states),
-                                              ftso_genotype_hash(&arena, setup->genotype));
+    ftso_safetensors file = {0};
+    ftso_weights_words words = {0};
+    ftso_status status = ftso_safetensors_read(path, &file);
+    if (status.code == FTSO_OK)
+        status = ftso_parameters_take(path, &file, states, FTSO_COUNT(states),
+                                      ftso_genotype_hash(&arena, setup->genotype));
+    if (status.code == FTSO_OK)
+        status = ftso_weights_words_read(path, &file, setup->recipe.classes, &words);
+    if (status.code == FTSO_OK)
+        ftso_words_compare(stderr, path, &words, setup->train->dataset,
+                           setup->test_images.class_names, "the data set's word holds");
+    ftso_mem_free(words.class_names);
+    ftso_safetensors_deinit(&file);
     if (status.code == FTSO_OK)
         status = device->write_state(device->self, "weights", weights, setup->weight_total);
     if (status.code == FTSO_OK && setup->running_count)

@@ -42,7 +42,8 @@ ftso_status FTSO_MUST_USE ftso_setup_open(ftso_input *input, const ftso_train *t
                                           bool trains, ftso_setup *out);
 /* Loads the images of the parts that the forms need. `data` as --data. */
 ftso_status FTSO_MUST_USE ftso_setup_images(ftso_input *input, ftso_setup *setup, const char *data);
-/* Reads weights and statistics from a safetensors file into the device. */
+/* Reads weights and statistics from a safetensors file into the device; tells on stderr where it names classes or a transform
+ * other than the data set's. */
 ftso_status FTSO_MUST_USE ftso_setup_weights(const ftso_setup *setup, const char *path);
 void ftso_setup_close(ftso_setup *setup);
 

@@ -163,6 +163,37 @@ static void draw(ftso_arena *arena, const ftso_network *network, uint64_t seed,
         ftso_format(arena, "drawn from seed %llu, not trained", (unsigned long long)seed);
 }
 
+/* What the data set says of the images. */
+static void take_words(ftso_arena *arena, const ftso_dataset *dataset, ftso_build_source *source)
+{
+    if (!dataset) return;
+    ftso_text text;
+    ftso_text_init(&text);
+    ftso_transform_print(&dataset->test, &text);
+    source->transform = ftso_strdup(arena, ftso_text_get(&text));
+    ftso_text_deinit(&text);
+    source->class_names = dataset->class_names;
+}
+
+/* What the weights themselves say of the images counts more, for they were trained on them. */
+static ftso_status read_words(ftso_arena *arena, const char *path, const ftso_safetensors *file,
+                              int64_t classes, ftso_build_source *source)
+{
+    ftso_weights_words words;
+    FTSO_TRY(ftso_weights_words_read(path, file, classes, &words));
+    if (source->dataset)
+        ftso_words_compare(stderr, path, &words, source->dataset, source->dataset->class_names,
+                           "the weights' word holds");
+    if (words.transform) source->transform = ftso_strdup(arena, words.transform);
+    if (words.class_names) {
+        const char **names = FTSO_ARRAY(arena, const char *, (size_t)classes);
+        for (int64_t c = 0; c < classes; c++) names[c] = ftso_strdup(arena, words.class_names[c]);
+        source->class_names = names;
+    }
+    ftso_mem_free(words.class_names);
+    return FTSO_STATUS_OK;
+}
+
 /* Trained weights: the file that was named, or the best that the run left. */
 static ftso_status read_weights(const build_choices *chosen, const ftso_model *model,
                                 ftso_arena *arena, const ftso_network *network,
@@ -186,8 +217,15 @@ static ftso_status read_weights(const build_choices *chosen, const ftso_model *m
          network->running_count, source->running}};
     const char *slash = strrchr(path, '/');
     source->weights_name = slash ? slash + 1 : path;
-    return ftso_parameters_read(path, states, FTSO_COUNT(states),
-                                ftso_genotype_hash(arena, model->genotype));
+    ftso_safetensors file;
+    FTSO_TRY(ftso_safetensors_read(path, &file));
+    ftso_status status = ftso_parameters_take(path, &file, states, FTSO_COUNT(states),
+                                              ftso_genotype_hash(arena, model->genotype));
+    if (status.code == FTSO_OK)
+        status = read_words(arena, path, &file,
+                            ftso_graph_shape(network->graph, network->logits).dim[1], source);
+    ftso_safetensors_deinit(&file);
+    return status;
 }
 
 static ftso_status build(build_choices *chosen, ftso_model *model)
@@ -204,6 +242,7 @@ static ftso_status build(build_choices *chosen, ftso_model *model)
             "--cpu chooses among processors of this machine; leave it out with --target");
     ftso_network *network = ftso_build_lower(&model->input, &source, 1);
     if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
+    take_words(arena, model->dataset, &source);
     if (ftso_build_kind_find(chosen->build.kind)->is_code)
         source.weights_name = "code alone";
     else if (chosen->init)

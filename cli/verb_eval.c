@@ -241,6 +241,22 @@ static const char *run_of(ftso_arena *arena, eval_options *chosen)
     return *folder ? folder : "/";
 }
 
+/* Weights alone do not say which network they are of and which images they are judged on: a run or a space file does. */
+static ftso_status missing_run(const char *path)
+{
+    ftso_safetensors file;
+    FTSO_TRY(ftso_safetensors_read(path, &file));
+    const char *recipe = ftso_safetensors_metadata(&file, "recipe");
+    ftso_status status =
+        ftso_error(FTSO_ERROR_USAGE,
+                   "'%s' lies in no run directory, and weights do not say what network and images "
+                   "they are for: ftso eval FILE.ftso %.60s --weights=%s%s",
+                   path, recipe ? recipe : "RECIPE", path,
+                   recipe ? ", with the space file that they were trained from" : "");
+    ftso_safetensors_deinit(&file);
+    return status;
+}
+
 int ftso_verb_eval(int argc, char **argv)
 {
     eval_options chosen = {0};
@@ -253,7 +269,11 @@ int ftso_verb_eval(int argc, char **argv)
     ftso_run_record record = {0};
     const char *run = run_of(&arena, &chosen), *file = chosen.path;
     if (run) {
-        ftso_status status = ftso_run_record_read(&arena, run, &record);
+        ftso_status status = FTSO_STATUS_OK;
+        if (ftso_file_exists(ftso_format(&arena, "%s/run.json", run)))
+            status = ftso_run_record_read(&arena, run, &record);
+        else
+            status = missing_run(chosen.path);
         if (status.code == FTSO_OK && !record.train)
             status = ftso_error(FTSO_ERROR_USAGE,
                                 "'%s' is the run of a %s: it has no weights; 'ftso train' makes "

@@ -468,6 +468,31 @@ trained() {
   ./classify --top=1 pics/test/*/* | sed 's/.*: \([^ ]*\) .*/\1/' | sed 's/coloured/0/; s/plain/1/' >answers
   ok; [ "$(wc -l <said)" -gt 10 ] || fail "few images were judged"
   same answers said
+  # Classes and transform are the weights' own, whatever the recipe says meanwhile; what differs is said.
+  code 0 ./classify pics/test/plain/grey.png
+  says out 'plain 0.'
+  says out 'coloured 0.'
+  sed '/^dataset/,/^}/ s/classes = 2;/classes = ["plain", "coloured"];/; s/test = resize(12)/test = resize(13)/' toy.ftso >later.ftso
+  code 0 "$ftso" build later.ftso found --weights=run/best.safetensors -o later --batch=3
+  says err "ftso: images of 'run/best.safetensors' are made by 'resize(12) -> center_crop(12) -> normalize"
+  says err "data set 'fashion_mnist' says 'resize(13) -> center_crop(12) -> normalize"
+  says err "class 0 is 'coloured' in 'run/best.safetensors' and 'plain' in data set 'fashion_mnist', 2 classes differ; the weights' word holds"
+  ./classify pics/test/plain/* >a
+  ./later pics/test/plain/* >b
+  same a b
+  code 0 "$ftso" eval later.ftso --cell=found --weights=run/best.safetensors
+  says err "the data set's word holds"
+  says err "class 0 is 'coloured'"
+  code 0 "$ftso" eval run
+  ok; grep -q '^ftso:' err && fail "a run's own weights differ from it"
+  # A weights file away from its run says what is missing.
+  mkdir bare && cp run/best.safetensors bare
+  code 2 "$ftso" eval bare/best.safetensors
+  says err "'bare/best.safetensors' lies in no run directory"
+  says err 'ftso eval FILE.ftso toy_train --weights=bare/best.safetensors'
+  code 0 "$ftso" eval toy.ftso toy_train --cell=found --weights=bare/best.safetensors
+  code 5 "$ftso" eval bare/nothing.safetensors
+  says err "'bare/nothing.safetensors'"
   code 2 "$ftso" build toy.ftso found -o other
   says err 'which weights?'
   code 5 "$ftso" build toy.ftso found --weights=toy.ftso -o other
