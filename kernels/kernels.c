@@ -1,7 +1,9 @@
 /*
- * The table of kernel classes, and what they share: geometry of windows, bands of rows.
+ * The table of kernel classes, and what they share: geometry of windows, bands of rows, register blocks.
  */
 #include "kernels/kernels_internal.h"
+
+#include <math.h>
 
 static const ftso_kernel_class *const classes[] = {
     &ftso_kernel_pointwise, &ftso_kernel_algebra,
@@ -27,6 +29,71 @@ ftso_shape ftso_kernel_shape(const ftso_emitter *e, ftso_value value)
 {
     return ftso_kernel_node(e, value)->shape;
 }
+
+bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value)
+{
+    for (size_t i = 0; i < e->region->read_count; i++)
+        if (e->region->reads[i] == value) return true;
+    return false;
+}
+
+/* ---------------------------------------------------------------- register blocks */
+
+enum { MAX_ROWS = 14 };
+
+/*
+ * Cycles of one step over an operand channel (or pixel, of a gradient) for a block of rows x vectors, on a core that starts
+ * two multiply-adds and two vector loads a cycle and ends a multiply-add after four.
+ */
+static double step_cost(int rows, int vectors)
+{
+    double work = 0.5 * rows * vectors, loads = 0.5 * (rows + vectors), latency = 4.6;
+    double most = work > loads ? work : loads;
+    return (most > latency ? most : latency) + 0.25;
+}
+
+static int most_rows(const ftso_emitter *e, int vectors)
+{
+    int room = (e->target.vector_registers - 1 - vectors) / vectors;
+    return room > MAX_ROWS ? MAX_ROWS : room < 1 ? 1 : room;
+}
+
+int ftso_block_rows(const ftso_emitter *e, int vectors, int64_t run, double *out_cost)
+{
+    int best = 1, most = most_rows(e, vectors), forced = e->tuning.pixel_block;
+    double best_cost = HUGE_VAL;
+    for (int r = 1; r <= most && r <= run; r++) {
+        int64_t whole = run / r;
+        int rest = (int)(run % r);
+        double cost = (double)whole * step_cost(r, vectors) + (rest ? step_cost(rest, vectors) : 0);
+        if (cost > best_cost) continue;
+        best_cost = cost;
+        best = r;
+    }
+    if (forced) best = forced < run ? forced : (int)run;
+    *out_cost = best_cost;
+    return best;
+}
+
+int ftso_block_vectors(const ftso_emitter *e, int vectors, int64_t run)
+{
+    if (e->tuning.channel_block)
+        return e->tuning.channel_block < vectors ? e->tuning.channel_block : vectors;
+    int best = 1, most = e->target.vector_registers >= 32 ? 4 : 3;
+    double best_cost = HUGE_VAL;
+    for (int b = 1; b <= most && b <= vectors; b++) {
+        double whole, rest = 0;
+        ftso_block_rows(e, b, run, &whole);
+        if (vectors % b) ftso_block_rows(e, vectors % b, run, &rest);
+        double cost = vectors / b * whole + rest;
+        if (cost > best_cost) continue;
+        best_cost = cost;
+        best = b;
+    }
+    return best;
+}
+
+/* ---------------------------------------------------------------- windows */
 
 static int64_t gcd(int64_t a, int64_t b)
 {
@@ -103,6 +170,14 @@ ftso_taps ftso_taps_of(const ftso_node *node, int64_t kernel_h, int64_t kernel_w
                 h.step_k, w.first_k, w.step_k,   a,          b,       h.outputs, w.outputs};
         }
     return taps;
+}
+
+bool ftso_taps_pixel_by_pixel(const ftso_taps *taps)
+{
+    const ftso_phase *p = &taps->phases[0];
+    return taps->phase_count == 1 && p->taps_h == 1 && p->taps_w == 1 && taps->stride == 1 &&
+           taps->in_h == taps->out_h && taps->in_w == taps->out_w && p->start_h == 0 &&
+           p->start_w == 0;
 }
 
 ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows)

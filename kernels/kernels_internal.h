@@ -15,6 +15,15 @@ extern const ftso_kernel_class ftso_kernel_algebra, ftso_kernel_contract, ftso_k
 ftso_shape ftso_kernel_shape(const ftso_emitter *e, ftso_value value);
 const ftso_node *ftso_kernel_node(const ftso_emitter *e, ftso_value value);
 
+bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value); /* among the region's reads */
+
+/*
+ * How large a register block is: rows (pixels, or input channels of a gradient) times vectors of channels, of which `run` and
+ * `vectors` are wanted. A model of the cost decides, or the tuning; `out_cost`: cycles of one step over all rows.
+ */
+int ftso_block_rows(const ftso_emitter *e, int vectors, int64_t run, double *out_cost);
+int ftso_block_vectors(const ftso_emitter *e, int vectors, int64_t run);
+
 /*
  * A window operator as taps on a tile: output (q, p) of a phase reads tile pixel
  * (q * stride + th * dilation_h + start_h, p * stride + tw * dilation_w + start_w), th < taps_h, tw < taps_w, and is pixel
@@ -43,6 +52,9 @@ typedef struct ftso_taps {
 /* Window attributes by name; `transposed`: the operand is the window's output (conv_dx and the like). */
 ftso_taps ftso_taps_of(const ftso_node *node, int64_t kernel_h, int64_t kernel_w,
                        ftso_shape operand, ftso_shape result, bool transposed);
+
+/* Whether output pixel i reads operand pixel i and nothing else. */
+bool ftso_taps_pixel_by_pixel(const ftso_taps *taps);
 
 /*
  * Bands of output rows that a body works on at a time, and the operand's tile under one: rows [q * … + first_row, …).
@@ -93,5 +105,42 @@ int64_t ftso_depthwise_packed_floats(const ftso_depthwise *d);
 void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d);
 /* From the tile to the band's results. */
 void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d);
+
+/*
+ * A weight gradient at work: conv_dw(dy, x) or dwconv_dw(dy, x). Out: one slot of float sums per item, which finish adds up
+ * in item order, in double. The addresses are of the function being emitted.
+ */
+typedef struct ftso_gradient {
+    const struct ftso_gradient_kind *kind;
+    ftso_value value, dy, x;
+    ftso_taps taps;
+    ftso_band band; /* of the forward window */
+    int64_t inputs, outputs, x_stored, dy_stored;
+    bool x_in_place, dy_in_place; /* read where they lie in memory: no tile */
+    int64_t dy_row;               /* floats from one row of dy to the next */
+    int64_t x_offset, dy_offset;  /* floats into scratch */
+    int64_t shared_offset, slot_floats;
+    LLVMValueRef x_tile, dy_tile, slot;
+} ftso_gradient;
+
+/* What dense and depthwise gradients differ in. */
+typedef struct ftso_gradient_kind {
+    const char *op;
+    int64_t budget_floats;                                /* of the tiles of a band */
+    int64_t (*slot_floats)(const ftso_gradient *g);       /* sums of an item */
+    void (*run)(ftso_emitter *e, const ftso_gradient *g); /* from the tiles to the slot */
+    int64_t (*finish_items)(const ftso_emitter *e, const ftso_gradient *g);
+    /* adds up the slots of `items` for one finish item, and writes canonical order */
+    void (*finish)(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items, LLVMValueRef item);
+} ftso_gradient_kind;
+extern const ftso_gradient_kind ftso_gradient_dense, ftso_gradient_depthwise;
+
+/* The whole of a region that is one weight gradient. */
+ftso_status ftso_gradient_emit(ftso_emitter *e, const ftso_schedule *schedule,
+                               const ftso_region *region, const char *symbol,
+                               ftso_launch_shape *out_shape);
+/* Sum over the items of the vector `from` floats into their slots, rounded once. */
+LLVMValueRef ftso_gradient_over_items(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items,
+                                      LLVMValueRef from);
 
 #endif

@@ -11,10 +11,7 @@
  */
 #include "kernels/kernels_internal.h"
 
-#include <math.h>
-#include <string.h>
-
-enum { BUDGET_FLOATS = 8192, LED_BUDGET_FLOATS = 24576, MAX_VECTORS = 8, MAX_PIXELS = 14 };
+enum { BUDGET_FLOATS = 8192, LED_BUDGET_FLOATS = 24576, MAX_VECTORS = 8 };
 
 /* One core of the region. `operand_channels` are summed over, `channels` are made. */
 typedef struct core {
@@ -42,60 +39,6 @@ typedef struct job {
     int64_t lead_packed, lead_tile; /* floats into shared and into scratch */
     LLVMValueRef image, first;      /* first: number of the band's first output pixel */
 } job;
-
-/*
- * Cycles of one step over an operand channel for a block of pixels x vectors, on a core that starts two multiply-adds and
- * two vector loads a cycle and ends a multiply-add after four.
- */
-static double step_cost(int pixels, int vectors)
-{
-    double work = 0.5 * pixels * vectors, loads = 0.5 * (pixels + vectors), latency = 4.6;
-    double most = work > loads ? work : loads;
-    return (most > latency ? most : latency) + 0.25;
-}
-
-static int most_pixels(const ftso_emitter *e, int vectors)
-{
-    int room = (e->target.vector_registers - 1 - vectors) / vectors;
-    return room > MAX_PIXELS ? MAX_PIXELS : room < 1 ? 1 : room;
-}
-
-/* The number of pixels at a time that makes `run` of them cheapest; the cost per operand channel. */
-static int pixels_for(const ftso_emitter *e, int vectors, int64_t run, double *out_cost)
-{
-    int best = 1, most = most_pixels(e, vectors), forced = e->tuning.pixel_block;
-    double best_cost = HUGE_VAL;
-    for (int r = 1; r <= most && r <= run; r++) {
-        int64_t whole = run / r;
-        int rest = (int)(run % r);
-        double cost = (double)whole * step_cost(r, vectors) + (rest ? step_cost(rest, vectors) : 0);
-        if (cost > best_cost) continue;
-        best_cost = cost;
-        best = r;
-    }
-    if (forced) best = forced < run ? forced : (int)run;
-    *out_cost = best_cost;
-    return best;
-}
-
-/* How many of the output vectors to make at a time, for runs of `run` pixels. */
-static int block_for(const ftso_emitter *e, int vectors, int64_t run)
-{
-    if (e->tuning.channel_block)
-        return e->tuning.channel_block < vectors ? e->tuning.channel_block : vectors;
-    int best = 1, most = e->target.vector_registers >= 32 ? 4 : 3;
-    double best_cost = HUGE_VAL;
-    for (int b = 1; b <= most && b <= vectors; b++) {
-        double whole, rest = 0;
-        pixels_for(e, b, run, &whole);
-        if (vectors % b) pixels_for(e, vectors % b, run, &rest);
-        double cost = vectors / b * whole + rest;
-        if (cost > best_cost) continue;
-        best_cost = cost;
-        best = b;
-    }
-    return best;
-}
 
 /* ---------------------------------------------------------------- weights */
 
@@ -275,7 +218,7 @@ static void emit_run(job *j, const core *c, const ftso_phase *p, const tile_bloc
 {
     ftso_emitter *e = j->e;
     double cost;
-    int pixels = pixels_for(e, run->vectors, count, &cost);
+    int pixels = ftso_block_rows(e, run->vectors, count, &cost);
     int64_t whole = count / pixels * pixels;
     tile_block b = *run;
     b.pixels = pixels;
@@ -358,22 +301,6 @@ static const core *tile_owner(const job *j, size_t i)
     return j->adds_up ? &j->cores[i] : &j->cores[0];
 }
 
-static bool is_in_memory(const ftso_emitter *e, ftso_value value)
-{
-    for (size_t i = 0; i < e->region->read_count; i++)
-        if (e->region->reads[i] == value) return true;
-    return false;
-}
-
-/* Whether output pixel i reads operand pixel i and nothing else. */
-static bool is_pixel_by_pixel(const ftso_taps *taps)
-{
-    const ftso_phase *p = &taps->phases[0];
-    return taps->phase_count == 1 && p->taps_h == 1 && p->taps_w == 1 && taps->stride == 1 &&
-           taps->in_h == taps->out_h && taps->in_w == taps->out_w && p->start_h == 0 &&
-           p->start_w == 0;
-}
-
 /* Pixels that follow each other evenly, in tile and result. */
 static int64_t longest_run(const core *c)
 {
@@ -390,7 +317,7 @@ static void choose_bands(job *j, const int64_t *tile_channels, int64_t result_ch
     if (region->lead_count) {
         core *c = &j->cores[0];
         FTSO_ASSERT(region->lead_count == 1 && region->leads[0] == c->operand &&
-                    is_pixel_by_pixel(&c->taps));
+                    ftso_taps_pixel_by_pixel(&c->taps));
         j->led = true;
         j->lead = ftso_depthwise_of(e, c->operand);
         j->lead.band = ftso_band_of(&j->lead.taps, j->lead.stored, j->lead.stored + result_channels,
@@ -430,7 +357,7 @@ static void describe(job *j, const ftso_region *region, const ftso_epilogue *epi
         c->vectors = (int)(c->stored / e->target.vector_floats);
         c->tile_stored = ftso_emit_round(e, operand.dim[1]);
         c->taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c->transposed);
-        c->in_place = is_in_memory(e, c->operand) && is_pixel_by_pixel(&c->taps);
+        c->in_place = ftso_kernel_in_memory(e, c->operand) && ftso_taps_pixel_by_pixel(&c->taps);
         tile_channels[i] = tile_owner(j, i) == c ? c->tile_stored : 0;
         if (!c->adds && !j->direct) result_channels += c->stored;
     }
@@ -438,7 +365,7 @@ static void describe(job *j, const ftso_region *region, const ftso_epilogue *epi
     choose_bands(j, tile_channels, result_channels,
                  ftso_emit_least_bands(e, epilogue, made.dim[0], made.dim[2]));
     for (size_t i = 0; i < region->core_count; i++)
-        j->cores[i].block = block_for(e, j->cores[i].vectors, longest_run(&j->cores[i]));
+        j->cores[i].block = ftso_block_vectors(e, j->cores[i].vectors, longest_run(&j->cores[i]));
 }
 
 /* Places tiles, results and packed weights; returns floats of scratch. */

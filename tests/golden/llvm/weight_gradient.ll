@@ -2,14 +2,6 @@ define void @_body(ptr %)
 store <8 x float> zeroinitializer, ptr %
 % = call i64 @llvm.smin.i64(i64 %, i64 %)
 % = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-store <8 x float> zeroinitializer, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-store <8 x float> zeroinitializer, ptr %
-% = load <8 x float>, ptr %
 % = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 % = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer

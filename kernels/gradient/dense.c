@@ -1,0 +1,148 @@
+/*
+ * Dense weight gradients: conv_dw(dy, x), the sum over images and pixels of dy times what each tap sees of x.
+ *
+ * In: both operands of a band of rows. Out: sums [tap][input channel][output lanes] of an item, then canonical
+ * [O, I, kh, kw]. A block of input channels times vectors of output channels is summed in registers.
+ */
+#include "kernels/kernels_internal.h"
+
+enum { BUDGET_FLOATS = 8192 };
+
+/* What one tap sees: x under the first output, and the tap's sums. */
+typedef struct seen_by {
+    const ftso_gradient *g;
+    LLVMValueRef x, slot;
+} seen_by;
+
+static int64_t slot_floats(const ftso_gradient *g)
+{
+    return g->taps.kernel_h * g->taps.kernel_w * g->inputs * g->dy_stored;
+}
+
+/* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. */
+static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, int rows,
+                       LLVMValueRef lane, int vectors)
+{
+    const ftso_gradient *g = t->g;
+    int v = e->target.vector_floats, count = rows * vectors;
+    int64_t x_pixel = g->band.stride * g->x_stored,
+            x_gap = g->band.stride * g->band.tile_columns * g->x_stored - g->taps.out_w * x_pixel,
+            dy_gap = g->dy_row - g->taps.out_w * g->dy_stored;
+    LLVMValueRef to =
+        ftso_emit_at(e, t->slot, ftso_emit_add(e, ftso_emit_mul(e, channel, g->dy_stored), lane));
+    LLVMValueRef sums[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED], dy[8];
+    FTSO_ASSERT(count + 2 <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
+    int64_t offset[FTSO_MAX_CARRIED];
+    for (int i = 0; i < count; i++) {
+        offset[i] = i / vectors * g->dy_stored + (int64_t)(i % vectors) * v;
+        sums[i] = ftso_emit_load_vector(e, ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
+    }
+    /* both pointers walk along: two more carried values, after the sums */
+    sums[count] = ftso_emit_at(e, t->x, channel);
+    sums[count + 1] = ftso_emit_at(e, g->dy_tile, lane);
+    /* rows that follow each other without a gap are one */
+    bool one_run = x_gap == 0 && dy_gap == 0;
+    int64_t columns = g->taps.out_w * (one_run ? g->band.rows : 1);
+    ftso_loop row, column;
+    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, one_run ? 1 : g->band.rows), 1,
+                   true, sums, count + 2);
+    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, columns), 1, true, row.carried,
+                   count + 2);
+    LLVMValueRef x_at = column.carried[count], dy_at = column.carried[count + 1];
+    for (int k = 0; k < vectors; k++)
+        dy[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy_at, ftso_emit_i64(e, (int64_t)k * v)));
+    for (int r = 0; r < rows; r++) {
+        LLVMValueRef spread =
+            ftso_emit_splat(e, ftso_emit_load(e, ftso_emit_at(e, x_at, ftso_emit_i64(e, r))));
+        for (int k = 0; k < vectors; k++)
+            next[r * vectors + k] =
+                ftso_emit_fma(e, spread, dy[k], column.carried[r * vectors + k]);
+    }
+    next[count] = ftso_emit_at(e, x_at, ftso_emit_i64(e, x_pixel));
+    next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, g->dy_stored));
+    ftso_emit_loop_end(e, &column, next);
+    column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_gap));
+    column.carried[count + 1] =
+        ftso_emit_at(e, column.carried[count + 1], ftso_emit_i64(e, dy_gap));
+    ftso_emit_loop_end(e, &row, column.carried);
+    for (int i = 0; i < count; i++)
+        ftso_emit_store(e, row.carried[i], ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
+}
+
+/* All input channels of one tap for `vectors` output vectors. */
+static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, int vectors)
+{
+    double cost;
+    int64_t inputs = t->g->inputs;
+    int rows = ftso_block_rows(e, vectors, inputs, &cost);
+    int64_t whole = inputs / rows * rows;
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), rows, true, NULL, 0);
+    emit_block(e, t, loop.index, rows, lane, vectors);
+    ftso_emit_loop_end(e, &loop, NULL);
+    if (whole < inputs)
+        emit_block(e, t, ftso_emit_i64(e, whole), (int)(inputs - whole), lane, vectors);
+}
+
+static void run(ftso_emitter *e, const ftso_gradient *g)
+{
+    const ftso_phase *p = &g->taps.phases[0];
+    int64_t row_floats = g->band.tile_columns * g->x_stored, v = e->target.vector_floats;
+    int vectors = (int)(g->dy_stored / v), block = ftso_block_vectors(e, vectors, g->inputs),
+        whole = vectors / block, rest = vectors % block;
+    ftso_loop h, w, blocks;
+    ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, NULL, 0);
+    ftso_emit_loop(e, &w, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_w), 1, true, NULL, 0);
+    LLVMValueRef seen = ftso_emit_add(e, ftso_emit_mul(e, h.index, p->dilation_h * row_floats),
+                                      ftso_emit_mul(e, w.index, p->dilation_w * g->x_stored));
+    LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, h.index, p->taps_w), w.index);
+    seen_by t = {.g = g,
+                 .x = ftso_emit_at(e, g->x_tile, seen),
+                 .slot =
+                     ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->dy_stored))};
+    ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
+    emit_channels(e, &t, ftso_emit_mul(e, blocks.index, block * v), block);
+    ftso_emit_loop_end(e, &blocks, NULL);
+    if (rest) emit_channels(e, &t, ftso_emit_i64(e, whole * block * v), rest);
+    ftso_emit_loop_end(e, &w, NULL);
+    ftso_emit_loop_end(e, &h, NULL);
+}
+
+static int64_t finish_items(const ftso_emitter *e, const ftso_gradient *g)
+{
+    (void)e;
+    return g->inputs;
+}
+
+/* One input channel, for every tap. */
+static void finish(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items, LLVMValueRef item)
+{
+    int64_t v = e->target.vector_floats, elements = g->taps.kernel_h * g->taps.kernel_w;
+    ftso_loop tap;
+    ftso_emit_loop(e, &tap, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
+    LLVMValueRef row = ftso_emit_add(e, ftso_emit_mul(e, tap.index, g->inputs), item);
+    for (int64_t o = 0; o < g->outputs; o += v) {
+        LLVMValueRef sum = ftso_gradient_over_items(
+            e, g, items,
+            ftso_emit_add(e, ftso_emit_mul(e, row, g->dy_stored), ftso_emit_i64(e, o)));
+        for (int64_t l = 0; l < v && o + l < g->outputs; l++) {
+            /* element (o, i, tap) of [O, I, kh * kw] */
+            LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, item, elements), tap.index);
+            to = ftso_emit_add(e, to, ftso_emit_i64(e, (o + l) * g->inputs * elements));
+            LLVMValueRef lane = LLVMBuildExtractElement(
+                e->builder, sum, LLVMConstInt(e->i32, (unsigned)l, false), "");
+            ftso_emit_store(e, lane, ftso_emit_at(e, e->address[g->value], to));
+        }
+    }
+    ftso_emit_loop_end(e, &tap, NULL);
+}
+
+const ftso_gradient_kind ftso_gradient_dense = {.op = "conv_dw",
+                                                .budget_floats = BUDGET_FLOATS,
+                                                .slot_floats = slot_floats,
+                                                .run = run,
+                                                .finish_items = finish_items,
+                                                .finish = finish};
+const ftso_kernel_class ftso_kernel_weight_gradient = {.name = "weight_gradient",
+                                                       .doc = "gradients of dense kernels",
+                                                       .emit_llvm = ftso_gradient_emit};
