@@ -9,6 +9,8 @@
 
 #include "kernels/kernels.h"
 
+#include "source_identity.h" /* generated: FTSO_SOURCE_IDENTITY */
+
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
@@ -103,7 +105,7 @@ static ftso_status make_key(build *b)
 {
     const char *const archives[] = {b->runtime, b->library, b->decoders};
     const ftso_network *n = b->network;
-    uint64_t key = FTSO_HASH_SEED;
+    uint64_t key = hash_text(FTSO_HASH_SEED, FTSO_SOURCE_IDENTITY);
     for (size_t i = 0; i < FTSO_COUNT(archives); i++) {
         char *bytes;
         size_t size;
@@ -247,51 +249,44 @@ static const double *wide(ftso_arena *arena, const float *numbers, int64_t count
     return out;
 }
 
-/* Errors of float32 operators are independent, so their squares add up; a right program stays well below. */
-double ftso_build_tolerance(const ftso_graph *graph)
+static ftso_status bind(const ftso_network *n, ftso_interp *interp, const double *image,
+                        const double *weights, const double *running)
 {
-    double sum = 0;
-    for (size_t v = 0; v < graph->node_count; v++) {
-        double own = graph->nodes[v].op->tolerance;
-        if (graph->nodes[v].op->op_class != FTSO_CLASS_LEAF) sum += own * own;
-    }
-    return sqrt(sum);
+    FTSO_TRY(ftso_interp_bind(interp, n->image, image,
+                              (size_t)ftso_shape_count(ftso_graph_shape(n->graph, n->image))));
+    FTSO_TRY(ftso_interp_bind(interp, n->weights, weights, (size_t)n->weight_total));
+    if (!n->running_total) return FTSO_STATUS_OK;
+    return ftso_interp_bind(interp, n->running, running, (size_t)n->running_total);
 }
 
 static ftso_status expect(build *b)
 {
     const ftso_network *n = b->reference;
-    ftso_shape image = ftso_graph_shape(n->graph, n->image);
-    int64_t pixels = ftso_shape_count(image);
+    int64_t pixels = ftso_shape_count(ftso_graph_shape(n->graph, n->image)),
+            classes = ftso_shape_count(ftso_graph_shape(n->graph, n->logits));
     float *input = FTSO_ARRAY(b->arena, float, pixels);
+    double *logits = FTSO_ARRAY(b->arena, double, classes);
     ftso_images_draw(0, pixels, input);
     ftso_arena scratch;
     ftso_arena_init(&scratch);
-    ftso_interp *interp = ftso_interp_new(n->graph);
-    ftso_status status =
-        ftso_interp_bind(interp, n->image, wide(&scratch, input, pixels), (size_t)pixels);
+    const double *image = wide(&scratch, input, pixels),
+                 *weights = wide(&scratch, b->source->weights, n->weight_total),
+                 *running = wide(&scratch, b->source->running, n->running_total);
+    ftso_interp *exact = ftso_interp_new(n->graph), *disturbed = ftso_interp_new(n->graph);
+    ftso_status status = exact && disturbed
+                             ? bind(n, exact, image, weights, running)
+                             : ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
+    if (status.code == FTSO_OK) status = bind(n, disturbed, image, weights, running);
     if (status.code == FTSO_OK)
-        status = ftso_interp_bind(interp, n->weights,
-                                  wide(&scratch, b->source->weights, n->weight_total),
-                                  (size_t)n->weight_total);
-    if (status.code == FTSO_OK && n->running_total)
-        status = ftso_interp_bind(interp, n->running,
-                                  wide(&scratch, b->source->running, n->running_total),
-                                  (size_t)n->running_total);
-    if (status.code == FTSO_OK) status = ftso_interp_run(interp, 1);
-    if (status.code == FTSO_OK) {
-        const ftso_tensor *logits = ftso_interp_get(interp, n->logits);
-        size_t count = (size_t)ftso_shape_count(logits->shape);
-        double *kept = FTSO_ARRAY(b->arena, double, count);
-        memcpy(kept, logits->data, count * sizeof(double));
-        b->artefact.test_logits = kept;
-        b->artefact.test_logit_bytes = count * sizeof(double);
-        b->artefact.test_images = input;
-        b->artefact.test_image_bytes = (size_t)pixels * sizeof(float);
-        b->artefact.test_count = 1;
-        b->artefact.test_tolerance = ftso_build_tolerance(n->graph);
-    }
-    ftso_interp_free(interp);
+        status = ftso_build_reference(exact, disturbed, n->graph, n->logits, logits,
+                                      &b->artefact.test_tolerance);
+    b->artefact.test_logits = logits;
+    b->artefact.test_logit_bytes = (size_t)classes * sizeof(double);
+    b->artefact.test_images = input;
+    b->artefact.test_image_bytes = (size_t)pixels * sizeof(float);
+    b->artefact.test_count = 1;
+    ftso_interp_free(exact);
+    ftso_interp_free(disturbed);
     ftso_arena_deinit(&scratch);
     return status;
 }

@@ -72,8 +72,14 @@ const char *ftso_build_header_path(ftso_arena *arena, const ftso_build_options *
 /* Whether names can begin like that: letters, digits, _; at most 64. */
 bool ftso_build_prefix_fits(const char *prefix);
 
-/* The relative L2 distance that right code stays within, from the operators' own. */
-double ftso_build_tolerance(const ftso_graph *graph);
+/*
+ * The reference's results for one image, and the relative L2 distance from them that right code stays within: a few times that
+ * of a run with every operation's rounding (ftso_interp_disturb), and no less than roundings come to without any gain. The
+ * interpreters are of the same graph and have the same content bound.
+ */
+ftso_status FTSO_MUST_USE ftso_build_reference(ftso_interp *exact, ftso_interp *disturbed,
+                                               const ftso_graph *graph, ftso_value logits,
+                                               double *out_logits, double *out_tolerance);
 /* `count` standard normal numbers, a function of the seed. */
 void ftso_images_draw(uint64_t seed, int64_t count, float *out);
 

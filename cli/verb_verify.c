@@ -83,7 +83,8 @@ typedef struct subject {
     ftso_graph graph;
     ftso_value image, logits;
     int64_t pixels, classes;
-    ftso_interp *interp;
+    ftso_interp *interp, *disturbed;
+    double allowed; /* distance of results */
 } subject;
 
 static ftso_status part(const subject *s, const char *section, const char **out, size_t *out_size)
@@ -169,16 +170,22 @@ static ftso_status bind_weights(subject *s)
             numbers[i] = (double)number;
         }
         FTSO_TRY(ftso_interp_bind(s->interp, (ftso_value)v, numbers, count));
+        FTSO_TRY(ftso_interp_bind(s->disturbed, (ftso_value)v, numbers, count));
         at += ((size_t)ftso_layout_bytes(&any, node->shape) + 63) / 64 * 64;
     }
     return FTSO_STATUS_OK;
 }
 
-static ftso_status reference(subject *s, const float *image, double *out)
+static ftso_status bind_image(subject *s, const float *image, ftso_interp *interp)
 {
     double *numbers = FTSO_ARRAY(s->arena, double, s->pixels);
     for (int64_t i = 0; i < s->pixels; i++) numbers[i] = (double)image[i];
-    FTSO_TRY(ftso_interp_bind(s->interp, s->image, numbers, (size_t)s->pixels));
+    return ftso_interp_bind(interp, s->image, numbers, (size_t)s->pixels);
+}
+
+static ftso_status reference(subject *s, const float *image, double *out)
+{
+    FTSO_TRY(bind_image(s, image, s->interp));
     FTSO_TRY(ftso_interp_run(s->interp, 1));
     memcpy(out, ftso_interp_get(s->interp, s->logits)->data, (size_t)s->classes * sizeof(double));
     return FTSO_STATUS_OK;
@@ -340,7 +347,9 @@ static ftso_status check_stored(subject *s, bool *out_right)
            *now = FTSO_ARRAY(s->arena, double, s->classes);
     memcpy(image, images, image_bytes);
     memcpy(stored, logits, logit_bytes);
-    FTSO_TRY(reference(s, image, now));
+    FTSO_TRY(bind_image(s, image, s->interp));
+    FTSO_TRY(bind_image(s, image, s->disturbed));
+    FTSO_TRY(ftso_build_reference(s->interp, s->disturbed, &s->graph, s->logits, now, &s->allowed));
     errors e = {0};
     add_errors(&e, now, stored, s->classes);
     *out_right = show("stored", &e, allowed);
@@ -363,7 +372,7 @@ static ftso_status check_results(subject *s, const verify_choices *chosen, const
         for (int64_t c = 0; c < s->classes; c++) got[c] = (double)logits[i * s->classes + c];
         add_errors(&e, expected, got, s->classes);
     }
-    *out_right = run.code == FTSO_OK && show("results", &e, ftso_build_tolerance(&s->graph));
+    *out_right = run.code == FTSO_OK && show("results", &e, s->allowed);
     if (run.code != FTSO_OK) printf("results  WRONG: %s\n", run.message);
     return FTSO_STATUS_OK;
 }
@@ -375,6 +384,9 @@ static ftso_status verify(subject *s, const verify_choices *chosen)
     check_seal(s);
     FTSO_TRY(read_graph(s));
     s->interp = ftso_interp_new(&s->graph);
+    s->disturbed = ftso_interp_new(&s->graph);
+    if (!s->interp || !s->disturbed)
+        return ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
     FTSO_TRY(bind_weights(s));
     const char *library, *scratch = NULL;
     ftso_status status = ftso_build_loadable(s->arena, s->kind, s->path, &library, &scratch);
@@ -399,6 +411,7 @@ int ftso_verb_verify(int argc, char **argv)
     subject s = {.arena = &arena, .path = chosen.path};
     code = ftso_report(verify(&s, &chosen));
     ftso_interp_free(s.interp);
+    ftso_interp_free(s.disturbed);
     ftso_arena_deinit(&arena);
     return code;
 }

@@ -6,6 +6,7 @@
  */
 #include "ir/ir.h"
 
+#include <math.h>
 #include <string.h>
 
 struct ftso_interp {
@@ -18,6 +19,7 @@ struct ftso_interp {
     size_t count;
     int64_t min_batch, planned;
     bool frozen_on, frozen_full, rounded;
+    uint64_t disturbance; /* the generator's state; 0: none */
 };
 
 static bool is_bound_leaf(const ftso_node *node)
@@ -86,6 +88,49 @@ static void round_to_float32(ftso_tensor *tensor)
     for (int64_t i = 0; i < count; i++) tensor->data[i] = (double)(float)tensor->data[i];
 }
 
+void ftso_interp_disturb(ftso_interp *interp, uint64_t seed)
+{
+    interp->disturbance = seed;
+}
+
+/* Between -1 and 1: xorshift64*. */
+static double chance(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return (double)(int64_t)(*state * 0x2545f4914f6cdd1dULL) * 0x1p-63;
+}
+
+/*
+ * Roundings on the way to a number are as many as its operations, and independent: their sum is as the root of that. What
+ * they round is as large as the channel's numbers are; of what has no images, as the number itself.
+ */
+static void disturb(const ftso_interp *interp, uint64_t *state, ftso_value value)
+{
+    const ftso_tensor *out = &interp->values[value];
+    int64_t count = ftso_shape_count(out->shape), outer = 1, channels = count, inner = 1;
+    double operations = (double)ftso_node_cost(interp->graph, value).flops /
+                        (double)ftso_shape_count(interp->graph->nodes[value].shape);
+    if (out->shape.batched && out->shape.rank >= 2) {
+        outer = out->shape.dim[0];
+        channels = out->shape.dim[1];
+        inner = count / (outer * channels);
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        double squares = 0;
+        for (int64_t n = 0; n < outer; n++)
+            for (int64_t i = 0; i < inner; i++) {
+                double x = out->data[(n * channels + c) * inner + i];
+                squares += x * x;
+            }
+        double size = 0x1p-24 * sqrt(operations * squares / (double)(outer * inner));
+        for (int64_t n = 0; n < outer && size > 0; n++)
+            for (int64_t i = 0; i < inner; i++)
+                out->data[(n * channels + c) * inner + i] += size * chance(state);
+    }
+}
+
 ftso_status ftso_interp_bind(ftso_interp *interp, ftso_value leaf, const double *data, size_t count)
 {
     if (leaf >= interp->count || !is_bound_leaf(&interp->graph->nodes[leaf]))
@@ -152,6 +197,8 @@ ftso_status ftso_interp_run(ftso_interp *interp, int64_t batch)
                 eval.frozen = interp->frozen[i], eval.replay = interp->frozen_full;
             node->op->eval(&eval, out);
         }
+        if (interp->disturbance && !is_bound_leaf(node))
+            disturb(interp, &interp->disturbance, (ftso_value)i);
         if (interp->rounded) round_to_float32(out);
     }
     ftso_arena_deinit(&scratch);

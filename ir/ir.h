@@ -296,6 +296,12 @@ void ftso_interp_free(ftso_interp *interp);
 void ftso_interp_freeze(ftso_interp *interp, bool frozen);
 /* Rounds every node's result to float32, as a compiled program stores it (for error studies); default false. */
 void ftso_interp_round(ftso_interp *interp, bool to_float32);
+/*
+ * Disturbs what every operator makes by as much as its arithmetic in float32 may: each operation on a number's way rounds
+ * once, by up to 2^-24 of the size that numbers have there, each by chance of its own. The distance of such a run from an
+ * exact one says how far rounding alone takes a right program. `seed` 0: no more.
+ */
+void ftso_interp_disturb(ftso_interp *interp, uint64_t seed);
 /* Sets a leaf's content; states keep theirs between runs and take the state outputs after each run. Batched leaves: `batch` images. */
 ftso_status FTSO_MUST_USE ftso_interp_bind(ftso_interp *interp, ftso_value leaf, const double *data,
                                            size_t count);

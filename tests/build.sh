@@ -111,7 +111,7 @@ exe() {
   ok; ./classify --raw <seven >/dev/full 2>err; [ $? = 3 ] || fail "lost results go unnoticed"
 
   # A changed byte is noticed: in the bytes always, and in the numbers where it matters.
-  local at found=0 tried=0
+  local at weight found=0 tried=0
   cp classify damaged
   flip damaged $(($(section damaged .ftso.weights) + 3)) 64
   code 70 ./damaged --self-test
@@ -122,6 +122,21 @@ exe() {
   code 70 ./damaged --self-test
   says out 'numbers: ok' # the last bit of a weight: within the tolerance, but not what was built
   says out 'bytes: WRONG'
+  # A thousandth of one weight among three thousand is noticed in the numbers alone (some weights meet nothing but zeros).
+  at=$(section classify .ftso.weights)
+  for weight in $(seq 0 100 3200); do
+    cp classify damaged
+    flip damaged $((at + 4 * weight + 1)) 32
+    code 70 ./damaged --self-test
+    tried=$((tried + 1))
+    grep -q 'numbers: WRONG' out && found=$((found + 1))
+  done
+  ok; [ "$found" -gt 20 ] || fail "of $tried weights changed by a thousandth $found were noticed in the numbers"
+  # A right program has room: a tenth of what is allowed, or so.
+  code 0 ./classify --self-test
+  ok; awk '/^numbers/ { for (i = 1; i < NF; i++) if ($i == "distance") { d = $(i + 1); a = $(i + 3) } }
+    END { exit !(d > 0 && 3 * d < a && a < 40 * d) }' out || fail "the tolerance has nothing to do with the distance"
+  found=0 tried=0
   code 0 "$ftso" build toy.ftso --init=1 -o plain --cpu=x86-64
   code 0 ./plain --self-test
   for at in $(places plain mulps | head -n 40); do

@@ -316,11 +316,13 @@ static void changed_emitter_changes_identity(void **state)
         if (i == 2)
             write_whole(ftso_format(&f->arena, "%s/codegen/emit.h", tree), "int three;\n", 11);
         const char *header = ftso_format(&f->arena, "%s/identity.h", tree);
-        assert_int_equal(system(ftso_format(&f->arena,
-                                            "cmake -DOUT=\"$PWD/%s\" -DROOT=\"$PWD/%s\" -P "
-                                            "'" FTSO_SOURCE_DIR "/cmake/identity.cmake'",
-                                            header, tree)),
-                         0);
+        assert_int_equal(
+            system(ftso_format(&f->arena,
+                               "cmake -DOUT=\"$PWD/%s\" -DROOT=\"$PWD/%s\" "
+                               "-DNAME=FTSO_CODEGEN_IDENTITY -DFOLDERS=codegen,kernels -P "
+                               "'" FTSO_SOURCE_DIR "/cmake/identity.cmake'",
+                               header, tree)),
+            0);
         size_t length;
         texts[i] = read_whole(&f->arena, header, &length);
         assert_true(strstr(texts[i], "FTSO_CODEGEN_IDENTITY") != NULL);

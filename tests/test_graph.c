@@ -597,6 +597,56 @@ static void rounding_is_to_float32(void **state)
     ftso_arena_deinit(&f.arena);
 }
 
+/*
+ * A disturbed sum of K products is as far from the exact one as K multiplications and additions, each rounded at random, take it;
+ * one seed gives one result, and none the exact one.
+ */
+static void disturbance_is_that_of_rounding(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 64, SIDE = 20, K = 9 * CHANNELS, PIXELS = SIDE * SIDE };
+    static double image[CHANNELS * PIXELS], kernel[CHANNELS * K], exact[CHANNELS * PIXELS],
+        first[CHANNELS * PIXELS];
+    fixture f;
+    fixture_init(&f);
+    ftso_graph *g = &f.graph;
+    ftso_value x = ftso_graph_input(g, "x", ftso_shape_image(1, CHANNELS, SIDE, SIDE)),
+               w = ftso_graph_input(g, "w", ftso_shape_weight(CHANNELS, CHANNELS, 3, 3));
+    const ftso_op *op = ftso_op_find(g->ops, "conv");
+    ftso_attr_value attrs[FTSO_MAX_ATTRS];
+    for (int i = 0; i < op->attr_count; i++)
+        attrs[i] = strncmp(op->attrs[i].name, "pad", 3) == 0 ? FTSO_I(1) : op->attrs[i].fallback;
+    ftso_value both[] = {x, w};
+    ftso_value y = ftso_graph_add(g, "conv", both, 2, attrs, (size_t)op->attr_count);
+    test_random random = {7};
+    for (int i = 0; i < CHANNELS * PIXELS; i++) image[i] = test_normal(&random);
+    for (int i = 0; i < CHANNELS * K; i++) kernel[i] = test_normal(&random);
+    ftso_interp *interp = ftso_interp_new(g);
+    test_ok(ftso_interp_bind(interp, x, image, CHANNELS * PIXELS));
+    test_ok(ftso_interp_bind(interp, w, kernel, CHANNELS * K));
+    test_ok(ftso_interp_run(interp, 1));
+    memcpy(exact, ftso_interp_get(interp, y)->data, sizeof exact);
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        ftso_interp_disturb(interp, seed == 3 ? 1 : seed);
+        test_ok(ftso_interp_run(interp, 1));
+        const double *got = ftso_interp_get(interp, y)->data;
+        if (seed == 1) memcpy(first, got, sizeof first);
+        if (seed > 1) assert_int_equal(memcmp(first, got, sizeof first) == 0, seed == 3);
+        double difference = 0, norm = 0;
+        for (int i = 0; i < CHANNELS * PIXELS; i++) {
+            difference += (got[i] - exact[i]) * (got[i] - exact[i]);
+            norm += exact[i] * exact[i];
+        }
+        double expected = 0x1p-24 * sqrt(2.0 * K / 3);
+        assert_true(fabs(sqrt(difference / norm) / expected - 1) < 0.1);
+    }
+    ftso_interp_disturb(interp, 0);
+    test_ok(ftso_interp_run(interp, 1));
+    assert_memory_equal(exact, ftso_interp_get(interp, y)->data, sizeof exact);
+    ftso_interp_free(interp);
+    ftso_arena_deinit(&f.arena);
+}
+
 /* Frozen, relu and max pooling keep the choices of the first run, until freezing is asked for again. */
 static void freezing_keeps_choices(void **state)
 {
@@ -700,6 +750,7 @@ int main(void)
         cmocka_unit_test(states_change_together),
         cmocka_unit_test(wrong_runs_are_refused),
         cmocka_unit_test(rounding_is_to_float32),
+        cmocka_unit_test(disturbance_is_that_of_rounding),
         cmocka_unit_test(freezing_keeps_choices),
         cmocka_unit_test(statistics_agree_with_batch_norm),
         cmocka_unit_test(copies_are_faithful),
