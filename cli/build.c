@@ -74,6 +74,9 @@ static ftso_status choose_targets(build *b)
     b->runtime = ftso_installed_file(b->arena, triple, "libftso_artefact.a");
     b->library = ftso_installed_file(b->arena, triple, "libftso_library.a");
     b->decoders = ftso_installed_file(b->arena, triple, "libftso_decoders.a");
+    if (b->runtime && b->library && system && !b->decoders && !b->kind->needs_prefix)
+        fprintf(stderr, "ftso: '%s' will read raw tensors, no pictures: %s\n", b->options->output,
+                ftso_decoders_wanted(b->arena, system));
     if (b->runtime && b->library && (b->decoders || system)) return FTSO_STATUS_OK;
     if (system)
         return ftso_error(FTSO_ERROR_DEVICE,

@@ -104,6 +104,8 @@ ftso_status FTSO_MUST_USE ftso_scratch_write(const char *path, const void *bytes
 const char *ftso_tool_of(ftso_arena *arena, const ftso_system *system, const char *name);
 /* The target's name among installed files: "x86_64-linux-gnu". */
 const char *ftso_system_of(ftso_arena *arena, const ftso_target *target);
+/* How artefacts of a system come to read pictures, for people; its decoders are not there. */
+const char *ftso_decoders_wanted(ftso_arena *arena, const ftso_system *system);
 /* A file that is installed with ftso, found relative to it: artefact/TRIPLE/NAME. NULL where it is not. */
 const char *ftso_installed_file(ftso_arena *arena, const char *triple, const char *name);
 

@@ -81,6 +81,16 @@ const char *ftso_system_of(ftso_arena *arena, const ftso_target *target)
     return ftso_format(arena, "%.*s-linux-gnu", (int)strcspn(target->triple, "-"), target->triple);
 }
 
+const char *ftso_decoders_wanted(ftso_arena *arena, const ftso_system *system)
+{
+    if (!system->decoders)
+        return ftso_format(arena, "Debian 12 has no decoders for %s", system->name);
+    return ftso_format(arena,
+                       "install %s, or unpack these packages for cmake -DFTSO_CROSS_ROOT, and "
+                       "build ftso again",
+                       system->decoders);
+}
+
 const char *ftso_installed_file(ftso_arena *arena, const char *triple, const char *name)
 {
     static const char *const places[] = {"artefact", "../lib/ftso"};

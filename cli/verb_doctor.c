@@ -76,9 +76,12 @@ static void show_tools(ftso_arena *arena)
     const ftso_system *systems = ftso_system_rows(&count);
     for (size_t i = 0; i < count; i++) {
         archive = ftso_installed_file(arena, systems[i].name, "libftso_artefact.a");
+        bool pictures = ftso_installed_file(arena, systems[i].name, "libftso_decoders.a") != NULL;
         row(archive ? "ok" : "absent", systems[i].name,
             archive
-                ? archive
+                ? pictures ? archive
+                           : ftso_format(arena, "%s, raw tensors alone: %s", archive,
+                                         ftso_decoders_wanted(arena, &systems[i]))
                 : ftso_format(arena,
                               "for ftso build --target: apt-get install %s, and build ftso again",
                               systems[i].packages));

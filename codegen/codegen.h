@@ -32,6 +32,8 @@ ftso_status FTSO_MUST_USE ftso_target_named(ftso_arena *arena, const char *name,
  */
 typedef struct ftso_system {
     const char *name, *packages;
+    const char
+        *decoders; /* packages with which pictures are read there; NULL: Debian 12 has none */
     ftso_target target;
 } ftso_system;
 const ftso_system *ftso_system_rows(size_t *out_count);

@@ -96,9 +96,11 @@ ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *
 static const ftso_system systems[] = {
     {"aarch64-linux-gnu",
      "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+     "libturbojpeg0-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64",
      {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true}},
     {"riscv64-linux-gnu",
      "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
+     NULL,
      {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true}},
 };
 

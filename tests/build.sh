@@ -171,6 +171,27 @@ exe() {
   ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
 }
 
+# What `there` of the last command says and does about pictures: read as here where the system's decoders are installed.
+pictures_there() {
+  if [ ! -f "$(dirname "$ftso")/artefact/$system/libftso_decoders.a" ]; then
+    says err 'will read raw tensors, no pictures: '
+    code 5 $emulator -L /usr/$system ./there "$root/tests/pictures/grey.png"
+    says err 'PNG'
+    echo "build: pictures on $system are not tested: its decoders are not installed"
+    return
+  fi
+  ok; [ -s err ] && fail "something is said of a build that lacks nothing"
+  sed 's/    test = normalize;/    test = resize(14) -> center_crop(12) -> normalize;/' toy.ftso >resized.ftso
+  code 0 "$ftso" build resized.ftso --init=1 -o there --target=$system
+  code 0 "$ftso" build resized.ftso --init=1 -o here --cpu=x86-64
+  ./here --top=1 "$root"/tests/pictures/*.{jpg,png} >expected
+  code 0 $emulator -L /usr/$system ./there --top=1 "$root"/tests/pictures/*.{jpg,png}
+  sed 's/ [0-9.]*$//' expected >a
+  sed 's/ [0-9.]*$//' out >b
+  ok; [ "$(wc -l <a)" -gt 10 ] || fail "few pictures were read"
+  same a b
+}
+
 # For other systems, under an emulator; one that is not installed is said, not passed over.
 cross() {
   local system machine package emulator
@@ -193,6 +214,8 @@ cross() {
       continue
     fi
     says out "artefact/$system/libftso_artefact.a"
+    code 0 "$ftso" build toy.ftso --init=1 -o there --target=$system --batch=4
+    pictures_there
     code 0 "$ftso" build toy.ftso --init=1 -o there --target=$system --batch=4
     ok; readelf -h there | grep -Eq 'Machine:.*(AArch64|RISC-V)' || fail "the artefact is for $(readelf -h there | grep Machine)"
     code 0 $emulator -L /usr/$system ./there --self-test
