@@ -102,6 +102,8 @@ def main():
     parser.add_argument("--clip", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="torch.compile for the training steps")
+    parser.add_argument("--channels-last", action="store_true", help="channels innermost in memory")
     parser.add_argument("--checkpoint", help="file written after each epoch, read at the start where it is there")
     parser.add_argument("--steps", type=int, help="stop each epoch after so many steps, judge 500 images: a trial run")
     chosen = parser.parse_args()
@@ -119,10 +121,12 @@ def main():
     mean, std = torch.tensor(mean).view(shape), torch.tensor(std).view(shape)
 
     def normalise(pixels):
-        return (pixels.float() / 255 - mean) / std
+        return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=layout)
 
     normal, reduce = read_cell(open(chosen.cell).read() if chosen.cell else WIDE)
     net = Network(normal, reduce, layers=chosen.layers, channels=chosen.channels, in_channels=images.shape[1])
+    layout = torch.channels_last if chosen.channels_last else torch.contiguous_format
+    net = net.to(memory_format=layout)
     norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
     for norm in norms:
         norm.running = (torch.zeros(norm.num_features), torch.ones(norm.num_features))
@@ -137,6 +141,10 @@ def main():
         begin = saved["epoch"]
     if chosen.steps:
         test, test_labels = test[:500], test_labels[:500]
+
+    def loss_of(pixels, target):
+        return F.cross_entropy(net(pixels), target)
+    step_loss = torch.compile(loss_of) if chosen.compile else loss_of
     print(json.dumps({"peer": f"pytorch {torch.__version__}", "parameters": sum(p.numel() for p in net.parameters()),
                       "images": len(images), "from_epoch": begin}), flush=True)
     for epoch in range(begin, chosen.epochs):
@@ -150,7 +158,7 @@ def main():
             if step == chosen.steps:
                 break
             rows = order[at:at + chosen.batch]
-            loss = F.cross_entropy(net(normalise(augment(images[rows], 4, generator))), labels[rows])
+            loss = step_loss(normalise(augment(images[rows], 4, generator)), labels[rows])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), chosen.clip)
