@@ -89,6 +89,12 @@ ftso_network *ftso_build_lower(ftso_input *input, const ftso_build_source *sourc
 ftso_status FTSO_MUST_USE ftso_build_run(ftso_input *input, const ftso_build_source *source,
                                          const ftso_build_options *options, bool *out_fresh);
 
+/* How the text of a network's code begins. */
+#define FTSO_CODE_TEXT "; The code of a network, made by ftso."
+/* Why a file in which `section` was not found is no artefact: always an error of code 5. */
+ftso_status FTSO_MUST_USE ftso_build_no_artefact(const char *path, const char *section,
+                                                 const char *bytes, size_t size);
+
 /* ---------------------------------------------------------------- other programs (tools.c) */
 
 /* Runs a program found on PATH; `argv` ends with NULL. What it says on stderr is in the status of a failure. */

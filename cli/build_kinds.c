@@ -168,7 +168,7 @@ static void print_functions(const ftso_launch *launch, ftso_text *out)
 /* What the code is of, then who calls what, as LLVM's comments. */
 static void print_head(const ftso_artefact *artefact, ftso_text *out)
 {
-    ftso_text_printf(out, "; The code of a network, made by ftso. Its build record:\n");
+    ftso_text_printf(out, FTSO_CODE_TEXT " Its build record:\n");
     for (const char *line = artefact->record; *line;) {
         size_t length = strcspn(line, "\n");
         ftso_text_printf(out, "; %.*s\n", (int)length, line);

@@ -77,7 +77,7 @@ typedef struct subject {
     const char *path;
     char *bytes;
     size_t size;
-    const char *kind, *prefix; /* of the record; the prefix may be NULL */
+    const char *kind, *prefix, *triple; /* of the record; the last two may be NULL */
     bool sealed;
     ftso_diag diag;
     ftso_graph graph;
@@ -93,8 +93,7 @@ static ftso_status part(const subject *s, const char *section, const char **out,
     *out = NULL;
     *out_size = 0;
     if (!ftso_section_find(s->bytes, s->size, section, &at, out_size))
-        return ftso_error(FTSO_ERROR_DATA, "'%s' has no section %s: ftso built no such file",
-                          s->path, section);
+        return ftso_build_no_artefact(s->path, section, s->bytes, s->size);
     *out = s->bytes + at;
     return FTSO_STATUS_OK;
 }
@@ -107,6 +106,8 @@ static ftso_status read_record(subject *s)
     cJSON *record = cJSON_ParseWithLength(text, size);
     const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, "kind"));
     const char *prefix = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, "prefix"));
+    const char *triple = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, "triple"));
+    if (triple) s->triple = ftso_strdup(s->arena, triple);
     if (kind) s->kind = ftso_strdup(s->arena, kind);
     if (prefix) s->prefix = ftso_strdup(s->arena, prefix);
     cJSON_Delete(record);
@@ -268,6 +269,9 @@ static ftso_status results(const subject *s, const char *library_path, const flo
 {
     size_t size = (size_t)(count * s->classes) * sizeof(float);
     int in[2], back[2], code = 0;
+    if (!library_path && access(s->path, X_OK) < 0)
+        return ftso_error(FTSO_ERROR_DATA, "'%s' may not be run: %s (chmod +x?)", s->path,
+                          strerror(errno));
     if (pipe(in) < 0 || pipe(back) < 0)
         return ftso_error(FTSO_ERROR_LIMIT, "no pipe to '%s': %s", s->path, strerror(errno));
     fflush(NULL);
@@ -377,6 +381,19 @@ static ftso_status check_results(subject *s, const verify_choices *chosen, const
     return FTSO_STATUS_OK;
 }
 
+/* Code for another machine is not run; its bytes and its stored results are judged all the same. */
+static ftso_status not_here(const subject *s)
+{
+    ftso_target host;
+    FTSO_TRY(ftso_target_host(s->arena, &host));
+    size_t length = strcspn(host.triple, "-");
+    if (!s->triple || (strncmp(s->triple, host.triple, length) == 0 && s->triple[length] == '-'))
+        return FTSO_STATUS_OK;
+    return ftso_error(FTSO_ERROR_DEVICE,
+                      "'%s' is for %s and was not run here; its own --self-test runs there",
+                      s->path, s->triple);
+}
+
 static ftso_status verify(subject *s, const verify_choices *chosen)
 {
     FTSO_TRY(ftso_file_read(s->arena, s->path, MAX_FILE_BYTES, &s->bytes, &s->size));
@@ -389,13 +406,17 @@ static ftso_status verify(subject *s, const verify_choices *chosen)
         return ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
     FTSO_TRY(bind_weights(s));
     const char *library, *scratch = NULL;
-    ftso_status status = ftso_build_loadable(s->arena, s->kind, s->path, &library, &scratch);
+    ftso_status status = FTSO_STATUS_OK, away = not_here(s);
+    if (away.code == FTSO_OK)
+        status = ftso_build_loadable(s->arena, s->kind, s->path, &library, &scratch);
     bool stored = false, right = false;
     printf("bytes    %s\n", s->sealed ? "ok" : "WRONG: this is not what was built");
     if (status.code == FTSO_OK) status = check_stored(s, &stored);
-    if (status.code == FTSO_OK) status = check_results(s, chosen, library, &right);
+    if (status.code == FTSO_OK && away.code == FTSO_OK)
+        status = check_results(s, chosen, library, &right);
     if (scratch) ftso_scratch_remove(scratch);
     FTSO_TRY(status);
+    if (s->sealed && stored && away.code != FTSO_OK) return away;
     if (s->sealed && stored && right) return FTSO_STATUS_OK;
     return ftso_error(FTSO_ERROR_DATA, "'%s' is damaged", s->path);
 }

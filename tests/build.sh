@@ -397,6 +397,13 @@ END
     fail "pkg-config says $(PKG_CONFIG_PATH=deep/moved/lib/pkgconfig pkg-config --static --libs --cflags net)"
 }
 
+# no_artefact FILE WORDS: ftso verify refuses the file so.
+no_artefact() {
+  code 5 "$ftso" verify "$1"
+  says err "$2"
+  ok; [ "$(wc -l <err)" = 1 ] || fail "the error about $1 has more than one line"
+}
+
 verify() {
   make_toy
   local file kind at tried=0 wrong=0
@@ -429,14 +436,48 @@ verify() {
   printf '\017\013' | dd of=damaged bs=1 seek="$(places made_exe mulps | head -n 1)" conv=notrunc status=none
   code 5 "$ftso" verify damaged
   says out 'was ended by signal'
-  code 5 "$ftso" verify toy.ftso
-  says err 'ftso built no such file'
-  code 5 "$ftso" verify /bin/true
-  code 5 "$ftso" verify nothing
+  # What is no artefact is called by its name.
+  no_artefact toy.ftso 'is neither an executable, nor a library, nor an object file'
+  no_artefact /bin/true 'is an ELF file without the section .ftso.record: ftso did not build it'
+  no_artefact "$(dirname "$ftso")/artefact/$(uname -m)-linux-gnu/libftso_artefact.a" 'is an archive without an artefact in it'
+  no_artefact "$root/tests/pictures/grey.png" "is neither an executable"
+  no_artefact nothing "cannot open 'nothing'"
+  no_artefact . 'is a folder, not a file'
+  : >empty
+  no_artefact empty 'is empty'
+  printf '\177ELF\001\001' >damaged
+  no_artefact damaged 'is an ELF file of 32 bits'
+  for at in 5 63 64 3000 $(($(stat -c %s made_exe) - 1)); do
+    head -c "$at" made_exe >damaged
+    no_artefact damaged "is cut short: an ELF file whose $at bytes end before its sections do"
+  done
+  head -c 5000 made_lib/lib/libnet.a >damaged
+  no_artefact damaged 'or one that is cut short'
+  code 0 "$ftso" build toy.ftso --kind=ll -o net.ll
+  no_artefact net.ll 'is the code of a network as text'
+  cp made_exe damaged
+  strip --remove-section=.ftso.record damaged
+  no_artefact damaged 'without the section .ftso.record'
+  cp made_exe damaged
+  chmod -x damaged
+  if [ "$(id -u)" != 0 ] || ! [ -x damaged ]; then
+    code 5 "$ftso" verify damaged
+    says out 'may not be run'
+  fi
+  if command -v aarch64-linux-gnu-gcc >/dev/null; then
+    for kind in exe lib; do
+      code 0 "$ftso" build toy.ftso --init=1 --kind=$kind --prefix=net --target=aarch64-linux-gnu -o there_$kind
+      file=there_exe; [ $kind = lib ] && file=there_lib/lib/libnet.a
+      code 4 "$ftso" verify $file
+      says out 'bytes    ok'
+      says out 'stored   ok'
+      says err 'is for aarch64-unknown-linux-gnu and was not run here'
+      flip $file $(($(section $file .ftso.weights) + 3 + $(ar_offset $file))) 64
+      code 5 "$ftso" verify $file
+    done
+  fi
   code 2 "$ftso" verify
   code 2 "$ftso" verify made_exe --images=0
-  head -c 3000 made_exe >damaged
-  code 5 "$ftso" verify damaged
   ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
 }
 
