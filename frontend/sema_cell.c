@@ -176,7 +176,7 @@ const ftso_opexpr *ftso_sema_scoped(ftso_sema *sema, const ftso_ast_item *item,
                                     const ftso_names *constants, bool candidates)
 {
     const char *names[2];
-    ftso_names scope_names = {names, 0, constants};
+    ftso_names scope_names = {.names = names, .outer = constants};
     if (!read_scope(sema, item->params, names, &scope_names.count)) return NULL;
     ftso_op_scope scope = {&scope_names, NULL, candidates, false};
     const ftso_opexpr *expr = ftso_sema_one_value(sema, item->value, &scope);

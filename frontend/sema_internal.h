@@ -133,6 +133,7 @@ typedef struct ftso_names {
     const char *const *names;
     size_t count;
     const struct ftso_names *outer;
+    bool closed; /* nobody can add to them: an error says which there are */
 } ftso_names;
 
 /* Arithmetic in the scope; folded to a number where it is constant. NULL after an error. */

@@ -349,7 +349,7 @@ void ftso_sema_op(ftso_sema *sema, ftso_symbol *symbol)
             ->help = "give the operator another name";
     }
     bool ok = read_params(sema, symbol->item->params, op, names);
-    ftso_names scope_names = {names, op->param_count, NULL};
+    ftso_names scope_names = {.names = names, .count = op->param_count};
     ftso_op_scope scope = {&scope_names, symbol, true, false};
     if (ok) op->body = ftso_sema_one_value(sema, symbol->item->value, &scope);
     symbol->has_candidates = scope.saw_candidates;

@@ -564,7 +564,7 @@ void ftso_sema_check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t b
 const ftso_arith *ftso_sema_require(ftso_sema *sema, const ftso_ast_item *item)
 {
     static const char *const known[] = {"params", "macs"};
-    static const ftso_names names = {known, FTSO_COUNT(known), NULL};
+    static const ftso_names names = {.names = known, .count = FTSO_COUNT(known), .closed = true};
     return item ? ftso_sema_truth(sema, item->value, &names) : NULL;
 }
 

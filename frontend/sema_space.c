@@ -490,7 +490,7 @@ static const ftso_opexpr *plain_expr(ftso_sema *sema, const ftso_ast_node *node,
                                      const ftso_names *constants)
 {
     const char *names[] = {name};
-    ftso_names scope_names = {names, 1, constants};
+    ftso_names scope_names = {.names = names, .count = 1, .outer = constants};
     ftso_op_scope scope = {&scope_names, NULL, false, false};
     return ftso_sema_one_value(sema, node, &scope);
 }
@@ -615,9 +615,9 @@ void ftso_sema_space(ftso_sema *sema, ftso_symbol *symbol)
     space->span = symbol->span;
     const char **names = FTSO_ARRAY(sema->arena, const char *, count_items(&block));
     read_constants(sema, &block, space, names);
-    ftso_names constants = {names, space->constant_count, NULL};
+    ftso_names constants = {.names = names, .count = space->constant_count};
     const char *width[] = {"channels"};
-    ftso_names width_names = {width, 1, &constants};
+    ftso_names width_names = {.names = width, .count = 1, .outer = &constants};
 
     const ftso_ast_item *item = ftso_block_get(sema, &block, "ops", "ops = OPSET;");
     if (item && item->value->kind == FTSO_AST_NAME) {

@@ -165,6 +165,16 @@ static const ftso_arith *number_node(ftso_sema *sema, const ftso_ast_node *node)
 
 /* ---------------------------------------------------------------- arithmetic */
 
+/* The names that mean something in a place where none can be added; NULL where some can. */
+static const char *closed_list(ftso_sema *sema, const ftso_names *names)
+{
+    if (!names || !names->closed) return NULL;
+    const char *list = "what may stand here:";
+    for (size_t i = 0; i < names->count; i++)
+        list = ftso_format(sema->arena, "%s%s %s", list, i ? "," : "", names->names[i]);
+    return list;
+}
+
 static const ftso_arith *name_node(ftso_sema *sema, const ftso_ast_node *node,
                                    const ftso_names *names, ftso_type *out_type)
 {
@@ -206,14 +216,18 @@ static const ftso_arith *name_node(ftso_sema *sema, const ftso_ast_node *node,
     for (size_t i = 0; i < sema->symbol_count; i++) {
         if (sema->symbols[i]->kind == FTSO_SYMBOL_LET) known[count++] = sema->symbols[i]->name;
     }
-    const char *otherwise = "declare it with `let`, or make it a parameter";
+    const char *list = closed_list(sema, names);
+    const char *otherwise = list ? ftso_format(sema->arena, "%s, or what `let` declares", list)
+                                 : "declare it with `let`, or make it a parameter";
     if (ftso_sema_find(sema, FTSO_SYMBOL_OP, node->text) || ftso_primitive_find(node->text)) {
         ftso_diag_error(sema->diag, "E0310", node->span,
                         "`%s` is an operator; a number is wanted here", node->text);
         return NULL;
     }
+    const char *help = ftso_sema_nearest(sema, node->text, known, count, otherwise);
+    if (list && help != otherwise) help = ftso_format(sema->arena, "%s %s", help, list);
     ftso_diag_error(sema->diag, "E0203", node->span, "the name `%s` is not known here", node->text)
-        ->help = ftso_sema_nearest(sema, node->text, known, count, otherwise);
+        ->help = help;
     return NULL;
 }
 
