@@ -208,6 +208,7 @@ codes() {
 
 files() {
   local name file
+  ok; grep -q '…' "$root/examples/pictures.ftso" || fail "no example has letters that are not ASCII"
   for name in $(examples); do
     code 0 "$ftso" new "$name"
     cp out new.ftso
@@ -215,6 +216,7 @@ files() {
     says out 'nothing wrong'
     # Canonical layout: the shipped file is in it already, formatting is idempotent, comments stay, meaning stays.
     file=$root/examples/$name.ftso
+    ok; [ -z "$(grep -v '^include' "$file" | grep -vxFf new.ftso)" ] || fail "ftso new $name prints other bytes than the file has"
     code 0 "$ftso" fmt --check "$file"
     code 0 "$ftso" fmt new.ftso
     cp out once.ftso
