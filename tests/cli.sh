@@ -815,7 +815,7 @@ weights() {
   sed 's/"weights":[^,]*,//' out >result
   code 0 "$ftso" weights run
   says out 'cells.1.edge.3-2.1.weight '
-  says out 'cells.1._ops.1.op.1.weight '
+  says out 'cells.1._ops.1.1.weight '
   says out 'head.1.bias '
   code 0 "$ftso" weights run --names=darts -o darts.safetensors
   says out 'darts.safetensors: '
@@ -831,7 +831,7 @@ weights() {
   says err 'belongs to another genotype'
   says err "; 'cells.0.edge.2-1.1.weight' is missing"
   code 5 "$ftso" weights spaces/other.ftso tiny -w darts.safetensors -o none
-  says err "; 'cells.0._ops.1.op.1.weight' is one too many"
+  says err "; 'cells.0._ops.1.1.weight' is one too many"
   absent none
   code 5 "$ftso" weights run -w "$toy" -o none
   says err 'is no safetensors file'

@@ -333,14 +333,14 @@ static void test_other_forms(void **state)
         const char *name, *module;
     } cases[] = {
         {"stem.weight", "stem.weight"},
-        {"cells.0.edge.1-0.0.1.weight", "cells.0._ops.0.op.0.op.1.weight"},
-        {"cells.0.edge.1-0.1.2.bias", "cells.0._ops.0.op.1.op.2.bias"},
-        {"cells.0.edge.2-1.0.0.1.weight", "cells.0._ops.1.op.0.0.op.1.weight"},
-        {"cells.0.edge.2-1.0.1.1.weight", "cells.0._ops.1.op.0.1.1.weight"},
-        {"cells.0.edge.3-2.0.1.weight", "cells.0._ops.2.op.0.1.weight"},
-        {"cells.0.edge.3-2.5.weight", "cells.0._ops.2.op.5.weight"},
+        {"cells.0.edge.1-0.0.1.weight", "cells.0._ops.0.0.op.1.weight"},
+        {"cells.0.edge.1-0.1.2.bias", "cells.0._ops.0.1.op.2.bias"},
+        {"cells.0.edge.2-1.0.0.1.weight", "cells.0._ops.1.0.0.op.1.weight"},
+        {"cells.0.edge.2-1.0.1.1.weight", "cells.0._ops.1.0.1.1.weight"},
+        {"cells.0.edge.3-2.0.1.weight", "cells.0._ops.2.0.1.weight"},
+        {"cells.0.edge.3-2.5.weight", "cells.0._ops.2.5.weight"},
         {"cells.0.edge.4-3.weight", "cells.0._ops.3.weight"},
-        {"cells.0.edge.5-4.1.0.weight", "cells.0._ops.4.op.0.weight"},
+        {"cells.0.edge.5-4.1.0.weight", "cells.0._ops.4.0.weight"},
         {"head.0.0.1.weight", "features.0.0.1.weight"},
         {"head.3.weight", "classifier.weight"},
         {"head.3.bias", "classifier.bias"},
@@ -350,6 +350,43 @@ static void test_other_forms(void **state)
     ftso_lower_options options = {.batch = 2, .running = true};
     ftso_network *network =
         ftso_lower_network(&f.arena, &f.diag, last_space(&f), f.unit->genotypes[0], &options);
+    expect_clean(&f.diag);
+    for (size_t i = 0; i < FTSO_COUNT(cases); i++)
+        assert_string_equal(module_of(network, cases[i].name), cases[i].module);
+    expect_unique(&f.arena, network);
+    ftso_arena_deinit(&f.arena);
+}
+
+/* Edges of AmoebaNet-A: in DARTS's table of operators conv_7x1_1x7 is an nn.Sequential, sep_conv_3x3 an object of a class. */
+static void test_table_rows(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "ftso 1;\n"
+        "include \"published_wider.ftso\";\n"
+        "space rows : darts { ops = beyond; }\n"
+        "genotype g : rows = Genotype(normal=[('conv_7x1_1x7', 0), ('sep_conv_3x3', 1), "
+        "('nor_conv_3x3', 0), ('skip_connect', 1), ('skip_connect', 0), ('conv_7x1_1x7', 1), "
+        "('skip_connect', 0), ('skip_connect', 1)], normal_concat=range(2, 6), "
+        "reduce=[('conv_7x1_1x7', 0), ('skip_connect', 1), ('skip_connect', 0), "
+        "('skip_connect', 1), ('skip_connect', 0), ('skip_connect', 1), ('skip_connect', 0), "
+        "('skip_connect', 1)], reduce_concat=range(2, 6));\n";
+    static const struct {
+        const char *name, *module;
+    } cases[] = {
+        {"cells.0.edge.2-0.1.weight", "cells.0._ops.0.1.weight"},
+        {"cells.0.edge.2-0.2.weight", "cells.0._ops.0.2.weight"},
+        {"cells.0.edge.2-0.3.weight", "cells.0._ops.0.3.weight"},
+        {"cells.0.edge.2-1.1.weight", "cells.0._ops.1.op.1.weight"},
+        {"cells.0.edge.3-0.1.weight", "cells.0._ops.2.op.1.weight"},
+        {"cells.0.edge.4-1.1.weight", "cells.0._ops.5.1.weight"},
+    };
+    fixture f;
+    open_space(&f, text);
+    ftso_lower_options options = {.batch = 2, .inference = true, .layers = 3, .channels = 4};
+    const ftso_genotype *genotype = f.unit->genotypes[f.unit->genotype_count - 1];
+    ftso_network *network =
+        ftso_lower_network(&f.arena, &f.diag, last_space(&f), genotype, &options);
     expect_clean(&f.diag);
     for (size_t i = 0; i < FTSO_COUNT(cases); i++)
         assert_string_equal(module_of(network, cases[i].name), cases[i].module);
@@ -387,7 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cifar),       cmocka_unit_test(test_imagenet),
         cmocka_unit_test(test_differences), cmocka_unit_test(test_other_forms),
-        cmocka_unit_test(test_unique),
+        cmocka_unit_test(test_unique),      cmocka_unit_test(test_table_rows),
     };
     return cmocka_run_group_tests_name("modules", tests, NULL, NULL);
 }

@@ -165,11 +165,7 @@ static values apply(ftso_builder *builder, const ftso_operator *op, const ftso_n
                     size_t count, values inputs)
 {
     ftso_scope inner = {builder->globals, names, count};
-    const ftso_module module = builder->module;
-    builder->module = ftso_module_composite(module);
-    inputs = expand(builder, op->body, &inner, inputs);
-    builder->module = module;
-    return inputs;
+    return expand(builder, op->body, &inner, inputs);
 }
 
 static values expand_composite(ftso_builder *builder, const ftso_opexpr *expr,
@@ -193,7 +189,11 @@ static values expand_composite(ftso_builder *builder, const ftso_opexpr *expr,
         }
         if (!ftso_builder_eval(builder, arith, from, &names[i].value)) return nothing;
     }
-    return apply(builder, op, names, op->param_count, inputs);
+    const ftso_module module = builder->module;
+    builder->module = ftso_module_composite(module);
+    inputs = apply(builder, op, names, op->param_count, inputs);
+    builder->module = module;
+    return inputs;
 }
 
 ftso_value ftso_builder_operator(ftso_builder *builder, const ftso_operator *op, ftso_span span,

@@ -6,8 +6,9 @@
  *
  * A chain is an nn.Sequential, so a link is named by its number. A composite is a class: its chain is the attribute `op` of
  * it, unless branches stand in the chain; then nothing is sequential, and what computes is an attribute by its word, numbered
- * by its branch: conv_1, conv_2, bn. A composite that only calls another one is that other one. The last link of a head is
- * its `classifier`, the links before it are `features`.
+ * by its branch: conv_1, conv_2, bn. A composite that only calls another one is that other one. The operator that stands on an
+ * edge is no class but a row of a table, which makes an object: its own chain is that object, without an attribute before it. The
+ * last link of a head is its `classifier`, the links before it are `features`.
  */
 #include "lower_internal.h"
 
