@@ -269,6 +269,7 @@ static ftso_status expect(build *b)
             classes = ftso_shape_count(ftso_graph_shape(n->graph, n->logits));
     float *input = FTSO_ARRAY(b->arena, float, pixels);
     double *logits = FTSO_ARRAY(b->arena, double, classes);
+    ftso_growth growth = {0};
     ftso_images_draw(0, pixels, input);
     ftso_arena scratch;
     ftso_arena_init(&scratch);
@@ -281,8 +282,8 @@ static ftso_status expect(build *b)
                              : ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
     if (status.code == FTSO_OK) status = bind(n, disturbed, image, weights, running);
     if (status.code == FTSO_OK)
-        status = ftso_build_reference(exact, disturbed, n->graph, n->logits, logits,
-                                      &b->artefact.test_tolerance);
+        status = ftso_build_reference(exact, disturbed, n->graph, n->logits, logits, &growth);
+    b->artefact.test_tolerance = ftso_build_tolerance(n->graph, &growth);
     b->artefact.test_logits = logits;
     b->artefact.test_logit_bytes = (size_t)classes * sizeof(double);
     b->artefact.test_images = input;

@@ -72,14 +72,22 @@ const char *ftso_build_header_path(ftso_arena *arena, const ftso_build_options *
 /* Whether names can begin like that: letters, digits, _; at most 64. */
 bool ftso_build_prefix_fits(const char *prefix);
 
+/* How far rounding alone takes results from the exact ones: sums of squares over all numbers of all images. */
+typedef struct ftso_growth {
+    double difference, norm;
+} ftso_growth;
 /*
- * The reference's results for one image, and the relative L2 distance from them that right code stays within: a few times that
- * of a run with every operation's rounding (ftso_interp_disturb), and no less than roundings come to without any gain. The
- * interpreters are of the same graph and have the same content bound.
+ * The reference's results for one image, and what every operation's rounding makes of them (ftso_interp_disturb), which is
+ * added to *growth. The interpreters are of the same graph and have the same content bound.
  */
 ftso_status FTSO_MUST_USE ftso_build_reference(ftso_interp *exact, ftso_interp *disturbed,
                                                const ftso_graph *graph, ftso_value logits,
-                                               double *out_logits, double *out_tolerance);
+                                               double *out_logits, ftso_growth *growth);
+/*
+ * The relative L2 distance that right code stays within on these images: a few times the disturbed runs', and no less than
+ * roundings come to without any gain.
+ */
+double ftso_build_tolerance(const ftso_graph *graph, const ftso_growth *growth);
 /* `count` standard normal numbers, a function of the seed. */
 void ftso_images_draw(uint64_t seed, int64_t count, float *out);
 

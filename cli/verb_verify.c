@@ -84,7 +84,6 @@ typedef struct subject {
     ftso_value image, logits;
     int64_t pixels, classes;
     ftso_interp *interp, *disturbed;
-    double allowed; /* distance of results */
 } subject;
 
 static ftso_status part(const subject *s, const char *section, const char **out, size_t *out_size)
@@ -177,19 +176,14 @@ static ftso_status bind_weights(subject *s)
     return FTSO_STATUS_OK;
 }
 
-static ftso_status bind_image(subject *s, const float *image, ftso_interp *interp)
+static ftso_status reference(subject *s, const float *image, double *out, ftso_growth *growth)
 {
-    double *numbers = FTSO_ARRAY(s->arena, double, s->pixels);
-    for (int64_t i = 0; i < s->pixels; i++) numbers[i] = (double)image[i];
-    return ftso_interp_bind(interp, s->image, numbers, (size_t)s->pixels);
-}
-
-static ftso_status reference(subject *s, const float *image, double *out)
-{
-    FTSO_TRY(bind_image(s, image, s->interp));
-    FTSO_TRY(ftso_interp_run(s->interp, 1));
-    memcpy(out, ftso_interp_get(s->interp, s->logits)->data, (size_t)s->classes * sizeof(double));
-    return FTSO_STATUS_OK;
+    size_t count = (size_t)s->pixels;
+    double *numbers = FTSO_ARRAY(s->arena, double, count);
+    for (size_t i = 0; i < count; i++) numbers[i] = (double)image[i];
+    FTSO_TRY(ftso_interp_bind(s->interp, s->image, numbers, count));
+    FTSO_TRY(ftso_interp_bind(s->disturbed, s->image, numbers, count));
+    return ftso_build_reference(s->interp, s->disturbed, &s->graph, s->logits, out, growth);
 }
 
 /* ---------------------------------------------------------------- the artefact, in a process of its own */
@@ -351,9 +345,8 @@ static ftso_status check_stored(subject *s, bool *out_right)
            *now = FTSO_ARRAY(s->arena, double, s->classes);
     memcpy(image, images, image_bytes);
     memcpy(stored, logits, logit_bytes);
-    FTSO_TRY(bind_image(s, image, s->interp));
-    FTSO_TRY(bind_image(s, image, s->disturbed));
-    FTSO_TRY(ftso_build_reference(s->interp, s->disturbed, &s->graph, s->logits, now, &s->allowed));
+    ftso_growth ignored = {0};
+    FTSO_TRY(reference(s, image, now, &ignored));
     errors e = {0};
     add_errors(&e, now, stored, s->classes);
     *out_right = show("stored", &e, allowed);
@@ -368,15 +361,17 @@ static ftso_status check_results(subject *s, const verify_choices *chosen, const
           *logits = FTSO_ARRAY(s->arena, float, (count * s->classes));
     ftso_images_draw(chosen->seed, count * s->pixels, images);
     ftso_status run = results(s, library, images, count, logits);
+    ftso_growth growth = {0};
     errors e = {0};
     double *expected = FTSO_ARRAY(s->arena, double, s->classes),
            *got = FTSO_ARRAY(s->arena, double, s->classes);
     for (int64_t i = 0; i < count && run.code == FTSO_OK; i++) {
-        FTSO_TRY(reference(s, images + i * s->pixels, expected));
+        FTSO_TRY(reference(s, images + i * s->pixels, expected, &growth));
         for (int64_t c = 0; c < s->classes; c++) got[c] = (double)logits[i * s->classes + c];
         add_errors(&e, expected, got, s->classes);
     }
-    *out_right = run.code == FTSO_OK && show("results", &e, s->allowed);
+    *out_right =
+        run.code == FTSO_OK && show("results", &e, ftso_build_tolerance(&s->graph, &growth));
     if (run.code != FTSO_OK) printf("results  WRONG: %s\n", run.message);
     return FTSO_STATUS_OK;
 }
