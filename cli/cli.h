@@ -142,11 +142,11 @@ void ftso_device_close(ftso_device *device);
 /* $XDG_CACHE_HOME/ftso or ~/.cache/ftso, made if missing; NULL where neither can be (then nothing is cached). */
 const char *ftso_cache_dir(ftso_arena *arena);
 
-/* ---------------------------------------------------------------- images, and being stopped */
+/* ---------------------------------------------------------------- images */
 
 /* The data set's training (or test) part, from `path` or, where that is NULL, from the place that the space file names. */
-ftso_status FTSO_MUST_USE ftso_images_load(ftso_arena *arena, const ftso_dataset *dataset,
-                                           const char *path, bool test, ftso_images *out);
+ftso_status FTSO_MUST_USE ftso_images_load(const ftso_dataset *dataset, const char *path, bool test,
+                                           ftso_images *out);
 /*
  * Tells on `out`, a line each, what weights say of their images otherwise than a data set; `class_names` are what it knows of
  * them (NULL: nothing), `holds` says at the end of a line whose word counts.
@@ -154,7 +154,5 @@ ftso_status FTSO_MUST_USE ftso_images_load(ftso_arena *arena, const ftso_dataset
 void ftso_words_compare(FILE *out, const char *path, const ftso_weights_words *words,
                         const ftso_dataset *dataset, const char *const *class_names,
                         const char *holds);
-/* From here on the first Ctrl-C, SIGTERM or SIGHUP makes *result nonzero, the second ends the program. */
-const volatile int *ftso_interrupt_catch(void);
 
 #endif

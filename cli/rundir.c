@@ -8,67 +8,13 @@
 #include "cli/rundir.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_RUNS = 100000 };
-
-/* Temporary files of a process that was killed: NAME.PID.tmp, as ftso_file_write_atomic calls them. */
-static void sweep(ftso_arena *arena, const char *run)
-{
-    DIR *dir = opendir(run);
-    if (!dir) return;
-    for (const struct dirent *entry; (entry = readdir(dir));) {
-        const char *pid = strchr(entry->d_name, '.');
-        while (pid && strspn(pid + 1, "0123456789") == 0) pid = strchr(pid + 1, '.');
-        if (pid && strcmp(pid + 1 + strspn(pid + 1, "0123456789"), ".tmp") == 0)
-            (void)unlink(ftso_format(arena, "%s/%s", run, entry->d_name));
-    }
-    closedir(dir);
-}
-
-/* The log serves as the lock: it is there from the first moment on, and it is what two writers would spoil. */
-ftso_status ftso_rundir_lock(ftso_arena *arena, const char *run, int *out_lock)
-{
-    const char *path = ftso_format(arena, "%s/events.jsonl", run);
-    *out_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*out_lock < 0)
-        return ftso_error(FTSO_ERROR_DATA, "cannot write '%s': %s", path, strerror(errno));
-    if (flock(*out_lock, LOCK_EX | LOCK_NB) == 0) {
-        sweep(arena, run);
-        return FTSO_STATUS_OK;
-    }
-    int reason = errno;
-    ftso_rundir_unlock(*out_lock);
-    *out_lock = -1;
-    if (reason == EWOULDBLOCK)
-        return ftso_error(FTSO_ERROR_USAGE, "another process works in '%s'", run);
-    return ftso_error(FTSO_ERROR_DATA, "cannot lock '%s': %s", path, strerror(reason));
-}
-
-void ftso_rundir_unlock(int lock)
-{
-    if (lock >= 0) close(lock);
-}
-
-/* Of two processes at once, the second is refused; so is a folder with a record or a log in it. */
-static ftso_status claim(ftso_arena *arena, const char *run, int *out_lock)
-{
-    FTSO_TRY(ftso_rundir_lock(arena, run, out_lock));
-    struct stat log;
-    bool begun = fstat(*out_lock, &log) < 0 || log.st_size > 0;
-    if (!begun && !ftso_file_exists(ftso_format(arena, "%s/run.json", run))) return FTSO_STATUS_OK;
-    ftso_rundir_unlock(*out_lock);
-    *out_lock = -1;
-    return ftso_error(FTSO_ERROR_USAGE, "'%s' holds a run already; choose another folder with -o",
-                      run);
-}
 
 ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char *name,
                                const char **out_path, int *out_lock)
@@ -76,8 +22,7 @@ ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char
     *out_lock = -1;
     if (wanted) {
         *out_path = wanted;
-        FTSO_TRY(ftso_dir_create(wanted));
-        return claim(arena, wanted, out_lock);
+        return ftso_folder_claim(wanted, "run.json", out_lock);
     }
     FTSO_TRY(ftso_dir_create("runs"));
     for (int i = 1; i < MAX_RUNS; i++) {
@@ -85,7 +30,7 @@ ftso_status ftso_rundir_create(ftso_arena *arena, const char *wanted, const char
                                   : ftso_format(arena, "runs/%s-%d", name, i);
         if (mkdir(path, 0777) == 0) {
             *out_path = path;
-            return ftso_rundir_lock(arena, path, out_lock);
+            return ftso_folder_lock(path, out_lock);
         }
         if (errno != EEXIST)
             return ftso_error(FTSO_ERROR_DATA, "cannot make the folder '%s': %s", path,

@@ -13,14 +13,11 @@
 
 /*
  * Makes `wanted`, or runs/NAME, runs/NAME-2, … the first that is free, when `wanted` is NULL. The caller holds its lock then:
- * a descriptor that ftso_rundir_unlock closes; -1 after a failure.
+ * a descriptor that ftso_folder_unlock closes; -1 after a failure.
  */
 ftso_status FTSO_MUST_USE ftso_rundir_create(ftso_arena *arena, const char *wanted,
                                              const char *name, const char **out_path,
                                              int *out_lock);
-/* The lock of a run that is there; temporary files that a killed process left go. Code 2 where another process has it. */
-ftso_status FTSO_MUST_USE ftso_rundir_lock(ftso_arena *arena, const char *run, int *out_lock);
-void ftso_rundir_unlock(int lock);
 
 /* Copies the space file and what it includes, under their names; standard input becomes space.ftso. */
 ftso_status FTSO_MUST_USE ftso_rundir_copy_sources(const char *run, const ftso_input *input);

@@ -99,17 +99,12 @@ static uint64_t hash_table(uint64_t hash, const ftso_parameter *table, size_t co
     return hash;
 }
 
-/* What decides every number of the run but the images: the graph of a step, the recipe. */
-static uint64_t hash_recipe(const ftso_setup *setup)
+/* With the recipe's numbers it decides every number of the run but the images. */
+static uint64_t hash_step(const ftso_setup *setup)
 {
     ftso_text text;
     ftso_text_init(&text);
     ftso_graph_print(setup->network->graph, &text);
-    const ftso_recipe *r = &setup->recipe;
-    ftso_text_printf(&text, "%lld %lld %d %.17g %.17g %lld %lld %.17g %llu", (long long)r->epochs,
-                     (long long)r->batch, (int)r->rate.kind, r->rate.first, r->rate.last,
-                     (long long)r->rate.warmup, (long long)r->rate.tail, r->drop_path,
-                     (unsigned long long)r->seed);
     uint64_t hash = ftso_hash(FTSO_HASH_SEED, ftso_text_get(&text), text.length);
     ftso_text_deinit(&text);
     return hash;
@@ -211,7 +206,8 @@ ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
                              out->running, out->running_count);
     if (trains) {
         list_moments(arena, out);
-        out->origin = hash_recipe(out);
+        out->step_hash = hash_step(out);
+        out->origin = ftso_recipe_hash(out->step_hash, &out->recipe);
         FTSO_TRY(device->load(device->self, "train", network->graph, &out->step));
         if (!out->step) return FTSO_STATUS_OK; /* the road was left on the way */
     }
@@ -230,16 +226,12 @@ void ftso_setup_close(ftso_setup *setup)
 
 /* ---------------------------------------------------------------- images and weights */
 
-static ftso_status load_part(ftso_input *input, const ftso_dataset *dataset, const char *data,
-                             bool test, ftso_images *images)
+static ftso_status load_part(const ftso_dataset *dataset, const char *data, bool test,
+                             ftso_images *images)
 {
-    FTSO_TRY(ftso_images_load(&input->arena, dataset, data, test, images));
-    if (images->count < 1)
-        return ftso_error(FTSO_ERROR_DATA, "data set '%s' has no %s images", dataset->name,
-                          test ? "test" : "training");
     ftso_images_spec spec = ftso_dataset_spec(dataset);
-    return ftso_annotate(ftso_images_check(images, &spec, test ? &dataset->test : &dataset->train),
-                         "data set '%s'", dataset->name);
+    return ftso_images_open_part(dataset->name, dataset->kind, data ? data : dataset->path, test,
+                                 &spec, test ? &dataset->test : &dataset->train, images);
 }
 
 ftso_status ftso_setup_images(ftso_input *input, ftso_setup *setup, const char *data)
@@ -247,15 +239,11 @@ ftso_status ftso_setup_images(ftso_input *input, ftso_setup *setup, const char *
     const ftso_dataset *dataset = setup->train->dataset;
     setup->transform = dataset->train;
     setup->test_transform = dataset->test;
-    FTSO_TRY(load_part(input, dataset, data, true, &setup->test_images));
+    FTSO_TRY(load_part(dataset, data, true, &setup->test_images));
     if (!setup->step) return FTSO_STATUS_OK;
-    FTSO_TRY(load_part(input, dataset, data, false, &setup->images));
+    FTSO_TRY(load_part(dataset, data, false, &setup->images));
     add_class_names(&input->arena, setup, &setup->images);
-    const ftso_images *images = &setup->images;
-    const int64_t shape[] = {images->count, images->channels, images->height, images->width};
-    setup->origin = ftso_hash(setup->origin, shape, sizeof(shape));
-    setup->origin =
-        ftso_hash(setup->origin, images->labels, sizeof(images->labels[0]) * (size_t)images->count);
+    setup->origin = ftso_images_hash(setup->origin, &setup->images);
     return FTSO_STATUS_OK;
 }
 

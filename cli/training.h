@@ -27,7 +27,7 @@ typedef struct ftso_setup {
     size_t moment_count;
     ftso_metadata *metadata; /* of the weights */
     size_t metadata_count;
-    uint64_t layout, origin;
+    uint64_t layout, origin, step_hash; /* step_hash: of the step's graph alone */
 } ftso_setup;
 
 /*

@@ -164,7 +164,7 @@ static ftso_status run_search(const search_options *chosen, ftso_input *input,
     int lock;
     FTSO_TRY(ftso_rundir_create(&input->arena, chosen->run, search->name, &run, &lock));
     ftso_status status = search_in(run, chosen, input, search, images, device);
-    ftso_rundir_unlock(lock);
+    ftso_folder_unlock(lock);
     return status;
 }
 
@@ -191,7 +191,7 @@ static ftso_status search_on(const search_options *chosen, ftso_input *input,
     if (chosen->road.device.pipeline.stop_after) return walk(input, search, device);
     FTSO_TRY(require(input, search, NULL));
     ftso_images images;
-    FTSO_TRY(ftso_images_load(&input->arena, search->dataset, chosen->data, false, &images));
+    FTSO_TRY(ftso_images_load(search->dataset, chosen->data, false, &images));
     ftso_status status = run_search(chosen, input, search, &images, device);
     ftso_images_deinit(&images);
     return status;

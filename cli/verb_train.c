@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 enum { KEY_DATA = 512, KEY_PROGRESS, KEY_CELL };
-static const double save_every_s = 600;
 
 typedef struct train_options {
     bool resumes;
@@ -246,52 +245,13 @@ static void on_epoch(void *user, const ftso_epoch *epoch)
     FTSO_PUSH(&j->input->arena, j->epochs, j->epoch_count, j->epoch_capacity, *epoch);
     ftso_status status = write_curves(j);
     if (status.code != FTSO_OK) fprintf(stderr, "ftso: %s\n", status.message);
-    if (j->chosen->quiet) return;
-    double images = (double)epoch->test.images;
-    printf("%6lld %9.4f %9.2f %% %9.4f %9.2f %% %9.2f %% %9.1f%s\n", (long long)epoch->epoch,
-           epoch->train_loss, 100 * epoch->train_top1, epoch->test.loss_sum / images,
-           100 * (double)epoch->test.top1 / images, 100 * (double)epoch->test.top5 / images,
-           epoch->seconds, epoch->best ? "  best" : "");
-    fflush(stdout);
+    if (!j->chosen->quiet) ftso_epoch_print(epoch, stdout);
 }
 
 static void on_note(void *user, const char *text)
 {
     (void)user;
     fprintf(stderr, "ftso: %s\n", text);
-}
-
-static double image_bytes(const ftso_images *images)
-{
-    return (double)(images->count * images->channels * images->height * images->width);
-}
-
-/* What it will take, before it is taken; more than the machine has is refused. */
-static ftso_status announce(const job *j)
-{
-    const ftso_setup *setup = j->setup;
-    const ftso_device *device = setup->device;
-    double plan = device->bytes ? (double)device->bytes(device->self) : 0;
-    double images = image_bytes(&setup->images) + image_bytes(&setup->test_images);
-    double kept = 4.0 * (double)(setup->weight_total * (int64_t)(1 + setup->moment_count) +
-                                 setup->running_total);
-    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (plan + images > machine && machine > 0)
-        return ftso_error(FTSO_ERROR_LIMIT,
-                          "the training takes %.2f GB and the machine has %.2f GB: try batch %lld",
-                          (plan + images) / 1e9, machine / 1e9,
-                          (long long)((double)setup->recipe.batch * machine / (plan + images) / 2) +
-                              1);
-    if (j->chosen->quiet) return FTSO_STATUS_OK;
-    printf("%s: %lld parameters, %lld training and %lld test images, %lld epochs at batch %lld\n",
-           setup->train->name, (long long)setup->weight_total, (long long)setup->images.count,
-           (long long)setup->test_images.count, (long long)setup->recipe.epochs,
-           (long long)setup->recipe.batch);
-    printf("memory: %.3f GB of plan, %.3f GB of images; %.1f MB a checkpoint\n", plan / 1e9,
-           images / 1e9, kept / 1e6);
-    printf(" epoch      loss       top-1 test loss       top-1       top-5   seconds\n");
-    fflush(stdout);
-    return FTSO_STATUS_OK;
 }
 
 static ftso_status finish(const job *j, const ftso_trained *trained, bool stopped)
@@ -310,76 +270,59 @@ static ftso_status finish(const job *j, const ftso_trained *trained, bool stoppe
     return FTSO_STATUS_OK;
 }
 
-/* From a checkpoint or from the start, with the log open. */
-static ftso_status train_with(job *j, ftso_log *log, const ftso_checkpoint_file *from)
+static ftso_training describe(job *j, ftso_log *log)
 {
     const ftso_setup *setup = j->setup;
-    const train_options *chosen = j->chosen;
-    ftso_training training = {.recipe = &setup->recipe,
-                              .device = setup->device,
-                              .step = setup->step,
-                              .judge = setup->judge,
-                              .images = &setup->images,
-                              .test_images = &setup->test_images,
-                              .transform = &setup->transform,
-                              .test_transform = &setup->test_transform,
-                              .weights = setup->weights,
-                              .running = setup->running,
-                              .weight_count = setup->weight_count,
-                              .running_count = setup->running_count,
-                              .moments = setup->moments,
-                              .moment_count = setup->moment_count,
-                              .folder = j->run,
-                              .keep = (int)setup->train->checkpoint_keep,
-                              .save_steps = setup->train->checkpoint_steps,
-                              .save_seconds = save_every_s,
-                              .metadata = setup->metadata,
-                              .metadata_count = setup->metadata_count,
-                              .layout = setup->layout,
-                              .origin = setup->origin,
-                              .log = log,
-                              .progress = chosen->progress,
-                              .progress_out = stderr,
-                              .stop = ftso_interrupt_catch(),
-                              .on_epoch = on_epoch,
-                              .note = on_note,
-                              .user = j};
-    FTSO_TRY(announce(j));
+    return (ftso_training){.recipe = &setup->recipe,
+                           .device = setup->device,
+                           .step = setup->step,
+                           .judge = setup->judge,
+                           .images = &setup->images,
+                           .test_images = &setup->test_images,
+                           .transform = &setup->transform,
+                           .test_transform = &setup->test_transform,
+                           .weights = setup->weights,
+                           .running = setup->running,
+                           .weight_count = setup->weight_count,
+                           .running_count = setup->running_count,
+                           .moments = setup->moments,
+                           .moment_count = setup->moment_count,
+                           .folder = j->run,
+                           .keep = (int)setup->train->checkpoint_keep,
+                           .save_steps = setup->train->checkpoint_steps,
+                           .save_seconds = FTSO_SAVE_SECONDS,
+                           .metadata = setup->metadata,
+                           .metadata_count = setup->metadata_count,
+                           .layout = setup->layout,
+                           .origin = setup->origin,
+                           .log = log,
+                           .progress = j->chosen->progress,
+                           .progress_out = stderr,
+                           .stop = ftso_interrupt_catch(),
+                           .on_epoch = on_epoch,
+                           .note = on_note,
+                           .user = j};
+}
+
+/* From a checkpoint or from the start, with the log open. */
+static ftso_status train_with(job *j, const ftso_training *training,
+                              const ftso_checkpoint_file *from)
+{
+    FTSO_TRY(
+        ftso_training_announce(training, j->setup->train->name, j->chosen->quiet ? NULL : stdout));
     ftso_trained trained;
-    ftso_status status = ftso_train_run(&training, from, &trained);
+    ftso_status status = ftso_train_run(training, from, &trained);
     bool stopped = status.code == FTSO_ERROR_INTERRUPTED;
     if (stopped || status.code == FTSO_OK) FTSO_TRY(finish(j, &trained, stopped));
     if (stopped) return ftso_annotate(status, "interrupted; go on with 'ftso resume %s'", j->run);
     return status;
 }
 
-/* Reads the last checkpoint, says what is to be said of it. */
-static ftso_status take_up(const job *j, ftso_checkpoint_file *from)
-{
-    const ftso_setup *setup = j->setup;
-    ftso_text notes;
-    ftso_text_init(&notes);
-    ftso_status status =
-        ftso_checkpoint_load(ftso_format(&j->input->arena, "%s/checkpoints", j->run), &notes, from);
-    if (notes.length) fprintf(stderr, "ftso: %s", ftso_text_get(&notes));
-    ftso_text_deinit(&notes);
-    if (status.code != FTSO_OK || !from->found) return status;
-    if (from->place.layout != setup->layout)
-        return ftso_error(FTSO_ERROR_DATA,
-                          "the checkpoints in '%s' are of another network than its files describe",
-                          j->run);
-    if (from->place.origin != setup->origin)
-        fprintf(stderr,
-                "ftso: the recipe, the images or ftso itself are not those that '%s' began with; "
-                "the result will be another one\n",
-                j->run);
-    return status;
-}
-
 static ftso_status resume_in(job *j, ftso_log *log, ftso_checkpoint_file *from)
 {
     const char *path = ftso_format(&j->input->arena, "%s/events.jsonl", j->run);
-    if (j->chosen->resumes) FTSO_TRY(take_up(j, from));
+    const ftso_training training = describe(j, log);
+    if (j->chosen->resumes) FTSO_TRY(ftso_training_take_up(&training, from));
     if (from->found) {
         FTSO_TRY(ftso_log_resume(log, path, from->place.log_bytes));
         FTSO_TRY(ftso_curves_read(&j->input->arena, path, &j->epochs, &j->epoch_count));
@@ -391,7 +334,7 @@ static ftso_status resume_in(job *j, ftso_log *log, ftso_checkpoint_file *from)
         FTSO_TRY(ftso_log_open(log, path));
         FTSO_TRY(log_start(j, log));
     }
-    return train_with(j, log, from);
+    return train_with(j, &training, from);
 }
 
 static ftso_status train_in(job *j)
@@ -415,7 +358,7 @@ static ftso_status run_training(job *j)
         ftso_rundir_create(&j->input->arena, chosen->run, j->setup->train->name, &j->run, &lock));
     ftso_status status = write_beginning(j);
     if (status.code == FTSO_OK) status = train_in(j);
-    ftso_rundir_unlock(lock);
+    ftso_folder_unlock(lock);
     return status;
 }
 
@@ -523,7 +466,7 @@ int ftso_verb_resume(int argc, char **argv)
     int lock = -1;
     ftso_run_record record;
     ftso_status status = read_run(&arena, &chosen, &record);
-    if (status.code == FTSO_OK) status = ftso_rundir_lock(&arena, chosen.path, &lock);
+    if (status.code == FTSO_OK) status = ftso_folder_lock(chosen.path, &lock);
     if (status.code == FTSO_OK && record.done) {
         printf("%s is done already. Next:\n  ftso eval %s\n", chosen.path, chosen.path);
     } else if (status.code == FTSO_OK) {
@@ -536,7 +479,7 @@ int ftso_verb_resume(int argc, char **argv)
         if (input.diag.error_count) ftso_input_print(&input);
         ftso_input_deinit(&input);
     }
-    ftso_rundir_unlock(lock);
+    ftso_folder_unlock(lock);
     ftso_arena_deinit(&arena);
     return ftso_report(status);
 }

@@ -188,12 +188,27 @@ static ftso_status settle(ftso_images *images, const ftso_images_spec *spec)
     return FTSO_STATUS_OK;
 }
 
+static ftso_status no_reader(const char *kind)
+{
+    size_t count;
+    const ftso_reader *rows = ftso_reader_rows(&count);
+    ftso_text names;
+    ftso_text_init(&names);
+    for (size_t i = 0; i < count; i++)
+        ftso_text_printf(&names, "%s%s", i ? ", " : "", rows[i].kind);
+    ftso_status status =
+        ftso_error(FTSO_ERROR_DATA, "there is no reader for '%.100s'; there are %s", kind,
+                   ftso_text_get(&names));
+    ftso_text_deinit(&names);
+    return status;
+}
+
 ftso_status ftso_images_open(const char *kind, const char *path, bool test,
                              const ftso_images_spec *spec, ftso_images *out)
 {
     memset(out, 0, sizeof(*out));
     const ftso_reader *reader = ftso_reader_find(kind);
-    if (!reader) return ftso_error(FTSO_ERROR_DATA, "there is no reader for '%.100s'", kind);
+    if (!reader) return no_reader(kind);
     FTSO_TRY(reader->load(path, test, out));
     ftso_status status = settle(out, spec);
     if (status.code != FTSO_OK) ftso_images_deinit(out);
@@ -250,4 +265,30 @@ ftso_status ftso_images_check(const ftso_images *images, const ftso_images_spec 
                       "the images are %lld x %lld x %lld, the space file says %lld x %lld x %lld",
                       (long long)images->channels, (long long)height, (long long)width,
                       (long long)spec->channels, (long long)spec->side, (long long)spec->side);
+}
+
+/* ---------------------------------------------------------------- a part for a training */
+
+static ftso_status open_part(const char *kind, const char *path, bool test,
+                             const ftso_images_spec *spec, const ftso_transform *transform,
+                             ftso_images *out)
+{
+    FTSO_TRY(ftso_images_open(kind, path, test, spec, out));
+    if (out->count < 1)
+        return ftso_error(FTSO_ERROR_DATA, "there are no %s images", test ? "test" : "training");
+    return ftso_images_check(out, spec, transform);
+}
+
+ftso_status ftso_images_open_part(const char *name, const char *kind, const char *path, bool test,
+                                  const ftso_images_spec *spec, const ftso_transform *transform,
+                                  ftso_images *out)
+{
+    return ftso_annotate(open_part(kind, path, test, spec, transform, out), "data set '%s'", name);
+}
+
+uint64_t ftso_images_hash(uint64_t seed, const ftso_images *images)
+{
+    const int64_t shape[] = {images->count, images->channels, images->height, images->width};
+    seed = ftso_hash(seed, shape, sizeof(shape));
+    return ftso_hash(seed, images->labels, sizeof(images->labels[0]) * (size_t)images->count);
 }

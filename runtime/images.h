@@ -81,6 +81,16 @@ void ftso_images_deinit(ftso_images *images);
 /* That `transform` makes planes of spec->side from these images; pictures of any size need a crop. */
 ftso_status FTSO_MUST_USE ftso_images_check(const ftso_images *images, const ftso_images_spec *spec,
                                             const ftso_transform *transform);
+/*
+ * A part as a training or a judging takes it: opened, with at least one image, and fit for `transform`. `name` is the data
+ * set's, for messages.
+ */
+ftso_status FTSO_MUST_USE ftso_images_open_part(const char *name, const char *kind,
+                                                const char *path, bool test,
+                                                const ftso_images_spec *spec,
+                                                const ftso_transform *transform, ftso_images *out);
+/* A hash over shape and labels: whether these are the images that a run began with. */
+uint64_t ftso_images_hash(uint64_t seed, const ftso_images *images);
 /* What the first bytes of a file look like: "a Git LFS pointer", "an HTML page", … or NULL. */
 const char *ftso_sniff(const uint8_t *bytes, size_t length);
 

@@ -304,6 +304,18 @@ void ftso_progress_start(ftso_progress *progress, FILE *out, ftso_progress_mode 
 void ftso_progress_step(ftso_progress *progress, int64_t done, const char *detail);
 void ftso_progress_finish(ftso_progress *progress);
 
+/*
+ * The lock of a run's folder, its log: a descriptor that ftso_folder_unlock closes, -1 after a failure. Temporary files that a
+ * killed process left go. Code 2 where another process has it.
+ */
+ftso_status FTSO_MUST_USE ftso_folder_lock(const char *folder, int *out_lock);
+void ftso_folder_unlock(int lock);
+/* Makes the folder for a run to begin in, and locks it. Code 2 where a log or a file `mark` says that it holds one already. */
+ftso_status FTSO_MUST_USE ftso_folder_claim(const char *folder, const char *mark, int *out_lock);
+
+/* From here on the first Ctrl-C, SIGTERM or SIGHUP makes *result nonzero, the second ends the program. */
+const volatile int *ftso_interrupt_catch(void);
+
 /* Events as JSON lines. Each call writes one whole line. */
 typedef struct ftso_log {
     FILE *file;

@@ -83,7 +83,7 @@ static ftso_status write_states(desk *d)
     return FTSO_STATUS_OK;
 }
 
-/* Weights from the seed, statistics as they begin, moments zero. */
+/* Weights and statistics as they are given, or weights from the seed and statistics as they begin; moments zero. */
 static ftso_status begin(desk *d)
 {
     const ftso_training *t = d->t;
@@ -91,10 +91,15 @@ static ftso_status begin(desk *d)
     size_t count = list_states(d, rows);
     for (size_t i = 0; i < count; i++)
         memset(rows[i].numbers, 0, sizeof(float) * (size_t)rows[i].count);
-    ftso_parameters_draw(t->weights, t->weight_count, t->recipe->seed, rows[0].numbers);
-    if (t->running_count)
-        ftso_parameters_draw(t->running, t->running_count, t->recipe->seed,
-                             rows[count - 1].numbers);
+    const state_row *weights = &rows[0], *running = t->running_count ? &rows[count - 1] : NULL;
+    if (t->first_weights)
+        memcpy(weights->numbers, t->first_weights, sizeof(float) * (size_t)weights->count);
+    else
+        ftso_parameters_draw(t->weights, t->weight_count, t->recipe->seed, weights->numbers);
+    if (running && t->first_running)
+        memcpy(running->numbers, t->first_running, sizeof(float) * (size_t)running->count);
+    else if (running)
+        ftso_parameters_draw(t->running, t->running_count, t->recipe->seed, running->numbers);
     return write_states(d);
 }
 
@@ -529,6 +534,9 @@ ftso_status ftso_train_run(const ftso_training *training, const ftso_checkpoint_
     if (status.code == FTSO_OK && from && from->found) {
         d.place = from->place;
         d.place.origin = training->origin;
+        if (from->place.origin != training->origin)
+            note(training, "the recipe, the images or the code are not those that this run began "
+                           "with; the result will be another one");
         status = read_tensors(&d, from);
         if (status.code == FTSO_OK) status = write_states(&d);
     } else if (status.code == FTSO_OK) {

@@ -66,6 +66,8 @@ typedef struct ftso_epoch {
     double seconds;
 } ftso_epoch;
 
+enum { FTSO_SAVE_SECONDS = 600 }; /* between saves, for `save_seconds` */
+
 typedef struct ftso_training {
     const ftso_recipe *recipe;
     const ftso_device *device;
@@ -77,6 +79,8 @@ typedef struct ftso_training {
     const char *const *moments; /* further states, as long as "weights", zero at first */
     size_t moment_count;
 
+    const float *first_weights,
+        *first_running; /* what it begins with; NULL: weights drawn from the seed */
     const char *
         folder; /* where checkpoints/, weights.safetensors and best.safetensors go; NULL: nothing is kept */
     int keep;                      /* checkpoints that stay, besides the best one */
@@ -95,6 +99,22 @@ typedef struct ftso_training {
     void *user;
 } ftso_training;
 
+/* ---------------------------------------------------------------- its words, its beginning (train_report.c) */
+
+/* What the training will take, and the head of the table of epochs, to `out` (NULL: not said). Code 3 where it takes more
+ * memory than the machine has. */
+ftso_status FTSO_MUST_USE ftso_training_announce(const ftso_training *training, const char *name,
+                                                 FILE *out);
+/* A row of that table. */
+void ftso_epoch_print(const ftso_epoch *epoch, FILE *out);
+/* The newest checkpoint of the training's folder; what was passed over goes to `note`. Another network's is refused. */
+ftso_status FTSO_MUST_USE ftso_training_take_up(const ftso_training *training,
+                                                ftso_checkpoint_file *out);
+/* Hash over the recipe's numbers, for `origin`. */
+uint64_t ftso_recipe_hash(uint64_t seed, const ftso_recipe *recipe);
+
+/* ---------------------------------------------------------------- the loop */
+
 typedef struct ftso_trained {
     int64_t step, epochs; /* taken; measured */
     ftso_best best;
@@ -102,7 +122,7 @@ typedef struct ftso_trained {
 } ftso_trained;
 
 /*
- * Trains from `from` (NULL: from the start, with weights drawn from the seed) to the end of the recipe. On a stop it saves
+ * Trains from `from` (NULL: from the start) to the end of the recipe. On a stop it saves
  * and returns FTSO_ERROR_INTERRUPTED. A loss that is no number ends it with the step and the epoch; nothing is saved then.
  */
 ftso_status FTSO_MUST_USE ftso_train_run(const ftso_training *training,

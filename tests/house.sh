@@ -45,7 +45,7 @@ kernels:base ir runtime codegen; cli:base ir runtime frontend search codegen ker
       checked=$((checked + 1))
       while read -r section symbol; do
         case "$(basename "$library") $section $symbol" in
-          "libftso_cli.a .bss interrupted" | "libftso_base.a .tbss current" | "libftso_base.a .tbss fault") continue ;;
+          "libftso_runtime.a .bss interrupted" | "libftso_base.a .tbss current" | "libftso_base.a .tbss fault") continue ;;
         esac
         complain "$(basename "$library") has a writable global: $symbol in $section"
       done < <(writable "$library")

@@ -2,7 +2,7 @@
  * Being stopped: the first Ctrl-C (or SIGTERM, or SIGHUP of a terminal that closes) asks for an end with the work saved,
  * the second ends the program at once. Under nohup, which ignores SIGHUP, that stays so.
  */
-#include "cli/cli.h"
+#include "runtime.h"
 
 #include <signal.h>
 
