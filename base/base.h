@@ -124,6 +124,8 @@ double ftso_double_parse(const char *text, char **end);
 /* The member of `names` nearest to `name` by Damerau-Levenshtein distance (at most 2; 1 below five letters), or NULL. */
 const char *ftso_nearest_name(const char *name, const char *const *names, size_t count);
 
+/* CRC-32 as zlib and PNG have it; begin with 0, go on with the last value. */
+uint32_t ftso_crc32(uint32_t crc, const void *bytes, size_t length);
 /* FNV-1a, 64 bit: for tables and cache keys, not for secrets. Chain calls by passing the last value; start with FTSO_HASH_SEED. */
 #define FTSO_HASH_SEED 0xcbf29ce484222325ull
 uint64_t ftso_hash(uint64_t seed, const void *bytes, size_t length);

@@ -7,6 +7,7 @@
  */
 #include "cli/build.h"
 
+#include "cli/training.h"
 #include "kernels/kernels.h"
 
 #include "source_identity.h" /* generated: FTSO_SOURCE_IDENTITY */
@@ -26,7 +27,10 @@ typedef struct build {
     const ftso_build_source *source;
     const ftso_build_options *options;
     const ftso_build_kind *kind;
-    ftso_network *network, *reference; /* at the planned batch; at one image */
+    const ftso_network *network;   /* at the planned batch */
+    const ftso_network *reference; /* at one image */
+    ftso_setup setup;              /* of a trainer: both forms at the recipe's batch */
+    ftso_trainer trainer;
     ftso_text graph_text;
     const char *runtime, *library, *decoders; /* archives */
     const char *output;                       /* the file */
@@ -196,7 +200,8 @@ static ftso_status make_record(build *b)
         for (int64_t c = 0; c < ftso_graph_shape(n->graph, n->logits).dim[1]; c++)
             cJSON_AddItemToArray(names, cJSON_CreateString(source->class_names[c]));
     }
-    cJSON_AddNumberToObject(record, "batch", (double)b->options->batch);
+    cJSON_AddNumberToObject(record, "batch", (double)ftso_graph_shape(n->graph, n->image).dim[0]);
+    if (b->kind->trains) ftso_build_trainer_describe(&b->setup, record);
     cJSON_AddStringToObject(record, "triple", b->targets[0].triple);
     cJSON *codes = cJSON_AddArrayToObject(record, "code");
     for (size_t i = 0; i < b->code_count; i++) {
@@ -245,7 +250,7 @@ void ftso_images_draw(uint64_t seed, int64_t count, float *out)
     }
 }
 
-static const double *wide(ftso_arena *arena, const float *numbers, int64_t count)
+const double *ftso_build_wide(ftso_arena *arena, const float *numbers, int64_t count)
 {
     double *out = FTSO_ARRAY(arena, double, count + 1);
     for (int64_t i = 0; i < count; i++) out[i] = (double)numbers[i];
@@ -262,40 +267,70 @@ static ftso_status bind(const ftso_network *n, ftso_interp *interp, const double
     return ftso_interp_bind(interp, n->running, running, (size_t)n->running_total);
 }
 
-static ftso_status expect(build *b)
+/* The reference over the images, one after another: `logits` [count][classes], and what is allowed. */
+static ftso_status judge(const build *b, ftso_interp *exact, ftso_interp *disturbed,
+                         ftso_arena *scratch, const float *images, int64_t count, double *logits,
+                         double *tolerance)
 {
     const ftso_network *n = b->reference;
     int64_t pixels = ftso_shape_count(ftso_graph_shape(n->graph, n->image)),
             classes = ftso_shape_count(ftso_graph_shape(n->graph, n->logits));
-    float *input = FTSO_ARRAY(b->arena, float, pixels);
-    double *logits = FTSO_ARRAY(b->arena, double, classes);
+    const double *weights = ftso_build_wide(scratch, b->source->weights, n->weight_total),
+                 *running = ftso_build_wide(scratch, b->source->running, n->running_total);
     ftso_growth growth = {0};
-    ftso_images_draw(0, pixels, input);
+    for (int64_t i = 0; i < count; i++) {
+        const double *image = ftso_build_wide(scratch, images + i * pixels, pixels);
+        FTSO_TRY(bind(n, exact, image, weights, running));
+        FTSO_TRY(bind(n, disturbed, image, weights, running));
+        FTSO_TRY(ftso_build_reference(exact, disturbed, n->graph, n->logits, logits + i * classes,
+                                      &growth));
+    }
+    *tolerance = ftso_build_tolerance(n->graph, &growth);
+    return FTSO_STATUS_OK;
+}
+
+static ftso_status expect(build *b)
+{
+    const ftso_network *n = b->reference;
+    ftso_artefact *a = &b->artefact;
+    int64_t pixels = ftso_shape_count(ftso_graph_shape(n->graph, n->image)),
+            classes = ftso_shape_count(ftso_graph_shape(n->graph, n->logits)),
+            count = b->kind->trains ? ftso_build_trainer_images(&b->setup) : 1;
+    float *images = FTSO_ARRAY(b->arena, float, (size_t)(count * pixels));
+    double *logits = FTSO_ARRAY(b->arena, double, (size_t)(count * classes));
+    ftso_images_draw(0, count * pixels, images);
     ftso_arena scratch;
     ftso_arena_init(&scratch);
-    const double *image = wide(&scratch, input, pixels),
-                 *weights = wide(&scratch, b->source->weights, n->weight_total),
-                 *running = wide(&scratch, b->source->running, n->running_total);
     ftso_interp *exact = ftso_interp_new(n->graph), *disturbed = ftso_interp_new(n->graph);
-    ftso_status status = exact && disturbed
-                             ? bind(n, exact, image, weights, running)
-                             : ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
-    if (status.code == FTSO_OK) status = bind(n, disturbed, image, weights, running);
-    if (status.code == FTSO_OK)
-        status = ftso_build_reference(exact, disturbed, n->graph, n->logits, logits, &growth);
-    b->artefact.test_tolerance = ftso_build_tolerance(n->graph, &growth);
-    b->artefact.test_logits = logits;
-    b->artefact.test_logit_bytes = (size_t)classes * sizeof(double);
-    b->artefact.test_images = input;
-    b->artefact.test_image_bytes = (size_t)pixels * sizeof(float);
-    b->artefact.test_count = 1;
+    ftso_status status =
+        exact && disturbed
+            ? judge(b, exact, disturbed, &scratch, images, count, logits, &a->test_tolerance)
+            : ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
     ftso_interp_free(exact);
     ftso_interp_free(disturbed);
     ftso_arena_deinit(&scratch);
-    return status;
+    a->test_logits = logits;
+    a->test_logit_bytes = (size_t)(count * classes) * sizeof(double);
+    a->test_images = images;
+    a->test_image_bytes = (size_t)(count * pixels) * sizeof(float);
+    a->test_count = count;
+    if (status.code != FTSO_OK || !b->kind->trains) return status;
+    a->trainer = &b->trainer;
+    return ftso_build_trainer(b->input, &b->setup, b->source->weights, b->source->running, images,
+                              count, &b->trainer);
 }
 
 /* ---------------------------------------------------------------- code and data */
+
+static ftso_status compile_form(build *b, size_t code, const ftso_compiler_options *how,
+                                const ftso_graph *graph, const ftso_program **out)
+{
+    ftso_program *program;
+    FTSO_TRY(ftso_pipeline_run(&b->options->device.pipeline, b->arena, b->compilers[code], how,
+                               b->cpus[code], graph, &program));
+    *out = program;
+    return FTSO_STATUS_OK;
+}
 
 static ftso_status compile(build *b)
 {
@@ -307,11 +342,11 @@ static ftso_status compile(build *b)
                                      .ahead = true,
                                      .as_text = b->kind->is_code};
         FTSO_TRY(ftso_compiler_new(&how, &b->compilers[i]));
-        ftso_program *program;
-        FTSO_TRY(ftso_pipeline_run(&b->options->device.pipeline, b->arena, b->compilers[i], &how,
-                                   b->cpus[i], b->network->graph, &program));
-        b->codes[i] = (ftso_artefact_code){b->targets[i].cpu,
-                                           ftso_target_needs(b->arena, &b->targets[i]), program};
+        b->codes[i] = (ftso_artefact_code){.cpu = b->targets[i].cpu,
+                                           .features = ftso_target_needs(b->arena, &b->targets[i])};
+        FTSO_TRY(compile_form(b, i, &how, b->network->graph, &b->codes[i].program));
+        if (b->kind->trains)
+            FTSO_TRY(compile_form(b, i, &how, b->setup.network->graph, &b->codes[i].step));
     }
     return FTSO_STATUS_OK;
 }
@@ -321,9 +356,9 @@ static void add_state(build *b, ftso_artefact_state *states, const char *name, c
                       int64_t count, const ftso_weight *table, size_t table_count)
 {
     int64_t size = 0;
-    for (size_t i = 0; i < b->code_count; i++) {
-        const ftso_program *program = b->codes[i].program;
-        for (size_t s = 0; s < program->state_count; s++) {
+    for (size_t i = 0; i < 2 * b->code_count; i++) {
+        const ftso_program *program = i % 2 ? b->codes[i / 2].step : b->codes[i / 2].program;
+        for (size_t s = 0; program && s < program->state_count; s++) {
             if (strcmp(program->states[s].name, name) != 0) continue;
             FTSO_ASSERT(size == 0 || size == program->states[s].size_bytes);
             size = program->states[s].size_bytes;
@@ -451,12 +486,24 @@ static ftso_status link_files(build *b)
     return status;
 }
 
+/* The network in all forms that the kind needs. */
+static ftso_status lower(build *b)
+{
+    const ftso_build_source *source = b->source;
+    b->reference = ftso_build_lower(b->input, source, 1);
+    if (b->kind->trains) {
+        FTSO_TRY(ftso_setup_lower(b->input, source->train, source->genotype, true, &b->setup));
+        b->network = b->setup.judge_network;
+    } else {
+        b->network = ftso_build_lower(b->input, source, b->options->batch);
+    }
+    if (b->network && b->reference) return FTSO_STATUS_OK;
+    return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
+}
+
 static ftso_status make(build *b, bool *out_fresh)
 {
-    b->network = ftso_build_lower(b->input, b->source, b->options->batch);
-    b->reference = ftso_build_lower(b->input, b->source, 1);
-    if (!b->network || !b->reference)
-        return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
+    FTSO_TRY(lower(b));
     ftso_graph_print(b->reference->graph, &b->graph_text);
     FTSO_TRY(choose_targets(b));
     FTSO_TRY(check_transform(b));

@@ -41,6 +41,7 @@ typedef struct ftso_build_kind {
         place; /* of the file in the output folder, %s being the prefix; NULL: the output is the file */
     bool needs_prefix; /* it is a library's interface that others link to */
     bool is_code;      /* the code alone: no weights, nothing of the runtime, no seal */
+    bool trains;       /* it carries the training step too, and takes a recipe */
     ftso_status (*link)(const ftso_build_files *files);
     ftso_status (*finish)(const ftso_build_files *files); /* what lies beside the file; or NULL */
 } ftso_build_kind;
@@ -88,6 +89,28 @@ ftso_status FTSO_MUST_USE ftso_build_reference(ftso_interp *exact, ftso_interp *
  * roundings come to without any gain.
  */
 double ftso_build_tolerance(const ftso_graph *graph, const ftso_growth *growth);
+/* Its parts: so many times the distance of a disturbed run, which is one of many, since right code rounds in another order;
+ * and the distance of roundings without any gain. */
+enum { FTSO_BUILD_ALLOWANCE = 4 };
+double ftso_build_without_gain(const ftso_graph *graph);
+
+/*
+ * What a trainer carries besides (build_trainer.c): the setup as data, and what the reference makes of a training step on the
+ * stored `images`.
+ */
+struct ftso_setup;
+ftso_status FTSO_MUST_USE ftso_build_trainer(ftso_input *input, const struct ftso_setup *setup,
+                                             const float *weights, const float *running,
+                                             const float *images, int64_t image_count,
+                                             ftso_trainer *out);
+/* Images of the stored step: as few as batch norm allows, at least two where the batch has them. */
+int64_t ftso_build_trainer_images(const struct ftso_setup *setup);
+/* Adds what a trainer's record says besides. */
+struct cJSON;
+void ftso_build_trainer_describe(const struct ftso_setup *setup, struct cJSON *record);
+
+/* `count` numbers as doubles, in `arena`. */
+const double *ftso_build_wide(ftso_arena *arena, const float *numbers, int64_t count);
 /* `count` standard normal numbers, a function of the seed. */
 void ftso_images_draw(uint64_t seed, int64_t count, float *out);
 

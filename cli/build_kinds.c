@@ -66,6 +66,11 @@ static ftso_status link_exe(const ftso_build_files *files)
     return link_program(files, "ftso_artefact_main");
 }
 
+static ftso_status link_trainer(const ftso_build_files *files)
+{
+    return link_program(files, "ftso_trainer_main");
+}
+
 /* ---------------------------------------------------------------- libraries */
 
 /* The header's functions, as runtime/carried/library.c names them behind "ftso_embed". */
@@ -211,6 +216,8 @@ static const ftso_build_kind kinds[] = {
      .link = link_shared, .finish = ftso_build_write_header},
     {"obj", "the library as one object file, without a header", NULL, .needs_prefix = true,
      .link = link_object},
+    {"trainer", "an executable that trains the network on images, as its recipe says", NULL,
+     .trains = true, .link = link_trainer},
     {"ll", "the network's code as LLVM's text, without weights", NULL, .is_code = true,
      .link = print_code},
 };

@@ -10,16 +10,13 @@
 #include <pthread.h>
 #include <string.h>
 
-/* A right program rounds in another order than the disturbed run, which is one of many: this often its distance is allowed. */
-static const double allowance = 4;
-
 enum { MOST_RUNS = 3 };
 
 /*
  * What roundings add up to where none is amplified: every operation adds an error of up to 2^-24, at random. It also holds where
  * the disturbed run ends close to the exact one by chance.
  */
-static double without_gain(const ftso_graph *graph)
+double ftso_build_without_gain(const ftso_graph *graph)
 {
     double operations = 0;
     for (size_t v = 0; v < graph->node_count; v++) {
@@ -90,6 +87,7 @@ ftso_status ftso_build_reference(ftso_interp *exact, ftso_interp *disturbed,
 
 double ftso_build_tolerance(const ftso_graph *graph, const ftso_growth *growth)
 {
-    double grown = growth->norm > 0 ? allowance * sqrt(growth->difference / growth->norm) : 0;
-    return fmax(grown, without_gain(graph));
+    double grown =
+        growth->norm > 0 ? FTSO_BUILD_ALLOWANCE * sqrt(growth->difference / growth->norm) : 0;
+    return fmax(grown, ftso_build_without_gain(graph));
 }

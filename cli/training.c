@@ -165,23 +165,10 @@ static void fill_metadata(ftso_input *input, ftso_setup *setup)
     memcpy(setup->metadata, rows, sizeof(rows));
 }
 
-/* The names of the classes, from the recipe or from beside the images, as one more row. */
-static void add_class_names(ftso_arena *arena, ftso_setup *setup, const ftso_images *images)
+ftso_status ftso_setup_lower(ftso_input *input, const ftso_train *train,
+                             const ftso_genotype *genotype, bool trains, ftso_setup *out)
 {
-    if (!images->class_names) return;
-    ftso_text names;
-    ftso_text_init(&names);
-    ftso_class_names_print(images->class_names, images->classes, &names);
-    setup->metadata[setup->metadata_count++] =
-        (ftso_metadata){FTSO_WEIGHTS_CLASSES, ftso_strdup(arena, ftso_text_get(&names))};
-    ftso_text_deinit(&names);
-}
-
-ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
-                            const ftso_genotype *genotype, const ftso_device *device, bool trains,
-                            ftso_setup *out)
-{
-    *out = (ftso_setup){.train = train, .genotype = genotype, .device = device};
+    *out = (ftso_setup){.train = train, .genotype = genotype};
     ftso_arena *arena = &input->arena;
     ftso_network *judge, *network;
     ftso_lower_options how = ftso_train_lower_options(train, true);
@@ -192,6 +179,7 @@ ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
     network = judge;
     if (trains) FTSO_TRY(lower(input, out, false, &network));
     out->network = network;
+    out->judge_network = judge;
     out->weights = ftso_parameters_of(arena, network->weight_table, network->weight_count);
     out->weight_count = network->weight_count;
     out->weight_total = network->weight_total;
@@ -204,14 +192,24 @@ ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
     fill_metadata(input, out);
     out->layout = hash_table(hash_table(FTSO_HASH_SEED, out->weights, out->weight_count),
                              out->running, out->running_count);
+    if (!trains) return FTSO_STATUS_OK;
+    list_moments(arena, out);
+    out->step_hash = hash_step(out);
+    out->origin = ftso_recipe_hash(out->step_hash, &out->recipe);
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_setup_open(ftso_input *input, const ftso_train *train,
+                            const ftso_genotype *genotype, const ftso_device *device, bool trains,
+                            ftso_setup *out)
+{
+    FTSO_TRY(ftso_setup_lower(input, train, genotype, trains, out));
+    out->device = device;
     if (trains) {
-        list_moments(arena, out);
-        out->step_hash = hash_step(out);
-        out->origin = ftso_recipe_hash(out->step_hash, &out->recipe);
-        FTSO_TRY(device->load(device->self, "train", network->graph, &out->step));
+        FTSO_TRY(device->load(device->self, "train", out->network->graph, &out->step));
         if (!out->step) return FTSO_STATUS_OK; /* the road was left on the way */
     }
-    return device->load(device->self, "judge", judge->graph, &out->judge);
+    return device->load(device->self, "judge", out->judge_network->graph, &out->judge);
 }
 
 void ftso_setup_close(ftso_setup *setup)
@@ -242,7 +240,8 @@ ftso_status ftso_setup_images(ftso_input *input, ftso_setup *setup, const char *
     FTSO_TRY(load_part(dataset, data, true, &setup->test_images));
     if (!setup->step) return FTSO_STATUS_OK;
     FTSO_TRY(load_part(dataset, data, false, &setup->images));
-    add_class_names(&input->arena, setup, &setup->images);
+    setup->metadata_count += ftso_class_names_row(&input->arena, &setup->images,
+                                                  &setup->metadata[setup->metadata_count]);
     setup->origin = ftso_images_hash(setup->origin, &setup->images);
     return FTSO_STATUS_OK;
 }

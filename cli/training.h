@@ -15,8 +15,9 @@ typedef struct ftso_setup {
     const ftso_genotype *genotype;
     const ftso_device *device;
     const ftso_network
-        *network;            /* training form, or inference form where only that was asked for */
-    ftso_step *step, *judge; /* NULL where not asked for, or where the road was left */
+        *network; /* training form, or inference form where only that was asked for */
+    const ftso_network *judge_network; /* inference form */
+    ftso_step *step, *judge;           /* NULL where not asked for, or where the road was left */
     ftso_images images, test_images;
     ftso_transform transform, test_transform;
     ftso_recipe recipe;
@@ -36,7 +37,11 @@ typedef struct ftso_setup {
  */
 ftso_status FTSO_MUST_USE ftso_pick_cells(ftso_input *input, const ftso_train *train,
                                           const char *cell, const ftso_genotype **out);
-/* Builds and loads the network. With `trains` both forms, else the inference form alone. `close` in any case. */
+/* Builds the network, and all but images and steps. With `trains` both forms, else the inference form alone. */
+ftso_status FTSO_MUST_USE ftso_setup_lower(ftso_input *input, const ftso_train *train,
+                                           const ftso_genotype *genotype, bool trains,
+                                           ftso_setup *out);
+/* The same, and loads the network. With `trains` both forms, else the inference form alone. `close` in any case. */
 ftso_status FTSO_MUST_USE ftso_setup_open(ftso_input *input, const ftso_train *train,
                                           const ftso_genotype *genotype, const ftso_device *device,
                                           bool trains, ftso_setup *out);

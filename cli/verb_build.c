@@ -31,7 +31,8 @@ enum {
 static const struct argp_option options[] = {
     {"kind", KEY_KIND, "KIND", 0, "what to make (default: exe); the kinds are listed below", 0},
     {"output", 'o', "PATH", 0, "where to put it", 0},
-    {"batch", KEY_BATCH, "N", 0, "images of a run, at most (default 1)", 0},
+    {"batch", KEY_BATCH, "N", 0,
+     "images of a run, at most (default 1; a trainer's is its recipe's)", 0},
     {"prefix", KEY_PREFIX, "NAME", 0, "what the names of a library begin with", 0},
     {"static", KEY_STATIC, 0, 0, "an executable that needs no shared library at all", 0},
     {"target", KEY_TARGET, "SYSTEM", 0,
@@ -92,6 +93,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                        "the code is the same whatever the weights: leave out --weights and --init");
         if (!chosen->build.prefix && ftso_build_kind_find(chosen->build.kind)->needs_prefix)
             argp_error(state, "what shall the library's names begin with? Give --prefix=NAME");
+        if (chosen->build.batch && ftso_build_kind_find(chosen->build.kind)->trains)
+            argp_error(state, "a trainer's batch is its recipe's: --set train.RECIPE.batch=N");
+        if (!chosen->build.batch) chosen->build.batch = 1;
         break;
     default:
         return ftso_parse_subject(key, arg, state, &chosen->path, &chosen->name,
@@ -129,10 +133,25 @@ static const struct argp argp = {
     "  ftso build examples/published.ftso DARTS_V2 --init=1 -o classify\n"
     "  ./classify --self-test\n"
     "  ftso build runs/fashion --init=1 --kind=lib --prefix=fashion --cpu=multi -o sdk\n"
+    "  ftso build runs/toy_train --kind=trainer -o tune\n"
     "  ftso build runs/toy_train --kind=ll -o network.ll",
     ftso_argp_children,
     list_kinds,
     NULL};
+
+/* Weights as a training begins with them. */
+static void draw_first(const ftso_network *network, uint64_t seed, ftso_arena *arena,
+                       ftso_build_source *source)
+{
+    source->weights = FTSO_ARRAY(arena, float, network->weight_total);
+    source->running = FTSO_ARRAY(arena, float, network->running_total + 1);
+    ftso_parameters_draw(ftso_parameters_of(arena, network->weight_table, network->weight_count),
+                         network->weight_count, seed, source->weights);
+    ftso_parameters_draw(ftso_parameters_of(arena, network->running_table, network->running_count),
+                         network->running_count, seed, source->running);
+    source->weights_name =
+        ftso_format(arena, "drawn from seed %llu, not trained", (unsigned long long)seed);
+}
 
 /*
  * Weights to measure with: drawn as for training, kernels twice as wide, so that values keep their size through a
@@ -175,17 +194,17 @@ static void take_words(ftso_arena *arena, const ftso_dataset *dataset, ftso_buil
     source->class_names = dataset->class_names;
 }
 
-/* What the weights themselves say of the images counts more, for they were trained on them. */
+/* What the weights themselves say of the images counts more, for they were trained on them; but a trainer follows its recipe. */
 static ftso_status read_words(ftso_arena *arena, const char *path, const ftso_safetensors *file,
-                              int64_t classes, ftso_build_source *source)
+                              int64_t classes, bool trains, ftso_build_source *source)
 {
     ftso_weights_words words;
     FTSO_TRY(ftso_weights_words_read(path, file, classes, &words));
     if (source->dataset)
         ftso_words_compare(stderr, path, &words, source->dataset, source->dataset->class_names,
-                           "the weights' word holds");
-    if (words.transform) source->transform = ftso_strdup(arena, words.transform);
-    if (words.class_names) {
+                           trains ? "the recipe's word holds" : "the weights' word holds");
+    if (words.transform && !trains) source->transform = ftso_strdup(arena, words.transform);
+    if (words.class_names && !trains) {
         const char **names = FTSO_ARRAY(arena, const char *, (size_t)classes);
         for (int64_t c = 0; c < classes; c++) names[c] = ftso_strdup(arena, words.class_names[c]);
         source->class_names = names;
@@ -208,8 +227,7 @@ static ftso_status read_weights(const build_choices *chosen, const ftso_model *m
         return ftso_error(FTSO_ERROR_USAGE,
                           "which weights? Give --weights=FILE, or the run directory of a training, "
                           "or --init=SEED for some by chance, to measure with");
-    source->weights = FTSO_ARRAY(arena, float, network->weight_total);
-    source->running = FTSO_ARRAY(arena, float, (network->running_total + 1));
+    draw_first(network, 0, arena, source); /* for an auxiliary head that the file is without */
     const ftso_parameter_state states[] = {
         {ftso_parameters_of(arena, network->weight_table, network->weight_count),
          network->weight_count, source->weights},
@@ -222,8 +240,9 @@ static ftso_status read_weights(const build_choices *chosen, const ftso_model *m
     ftso_status status = ftso_parameters_take(path, &file, states, FTSO_COUNT(states),
                                               ftso_genotype_hash(arena, model->genotype));
     if (status.code == FTSO_OK)
-        status = read_words(arena, path, &file,
-                            ftso_graph_shape(network->graph, network->logits).dim[1], source);
+        status =
+            read_words(arena, path, &file, ftso_graph_shape(network->graph, network->logits).dim[1],
+                       ftso_build_kind_find(chosen->build.kind)->trains, source);
     ftso_safetensors_deinit(&file);
     return status;
 }
@@ -240,11 +259,17 @@ static ftso_status build(build_choices *chosen, ftso_model *model)
         return ftso_error(
             FTSO_ERROR_USAGE,
             "--cpu chooses among processors of this machine; leave it out with --target");
+    if (ftso_build_kind_find(chosen->build.kind)->trains && !model->train)
+        return ftso_error(FTSO_ERROR_USAGE,
+                          "a trainer needs a recipe: name a `train` block of the file, or the run "
+                          "directory of a training");
     ftso_network *network = ftso_build_lower(&model->input, &source, 1);
     if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built; see above");
     take_words(arena, model->dataset, &source);
     if (ftso_build_kind_find(chosen->build.kind)->is_code)
         source.weights_name = "code alone";
+    else if (chosen->init && ftso_build_kind_find(chosen->build.kind)->trains)
+        draw_first(network, chosen->seed, arena, &source);
     else if (chosen->init)
         draw(arena, network, chosen->seed, &source);
     else
@@ -262,7 +287,7 @@ static ftso_status build(build_choices *chosen, ftso_model *model)
 
 int ftso_verb_build(int argc, char **argv)
 {
-    build_choices chosen = {.build = {.kind = "exe", .batch = 1}};
+    build_choices chosen = {.build = {.kind = "exe"}};
     ftso_road_options_init(&chosen.road);
     int code = ftso_argp_run(&argp, argc, argv, &chosen);
     if (code >= 0) return code;

@@ -122,7 +122,8 @@ static const record program_record = RECORD(ftso_program, program_fields);
 
 static const field code_fields[] = {{TEXT, AT(ftso_artefact_code, cpu)},
                                     {TEXT, AT(ftso_artefact_code, features)},
-                                    {RECORDS, AT(ftso_artefact_code, program), &program_record}};
+                                    {RECORDS, AT(ftso_artefact_code, program), &program_record},
+                                    {RECORDS, AT(ftso_artefact_code, step), &program_record}};
 static const record code_record = RECORD(ftso_artefact_code, code_fields);
 
 static const field parameter_fields[] = {
@@ -148,6 +149,47 @@ static const field seal_fields[] = {
     {PLAIN, AT(ftso_seal, magic)}, {PLAIN, AT(ftso_seal, hash)}, {PLAIN, AT(ftso_seal, key)}};
 static const record seal_record = {"ftso_seal", sizeof(ftso_seal), seal_fields,
                                    FTSO_COUNT(seal_fields), FTSO_SECTION_SEAL};
+
+static const field recipe_fields[] = {
+    {PLAIN, AT(ftso_recipe, epochs)},      {PLAIN, AT(ftso_recipe, batch)},
+    {PLAIN, AT(ftso_recipe, classes)},     {PLAIN, AT(ftso_recipe, channels)},
+    {PLAIN, AT(ftso_recipe, side)},        {PLAIN, AT(ftso_recipe, rate.kind)},
+    {PLAIN, AT(ftso_recipe, rate.first)},  {PLAIN, AT(ftso_recipe, rate.last)},
+    {PLAIN, AT(ftso_recipe, rate.warmup)}, {PLAIN, AT(ftso_recipe, rate.tail)},
+    {PLAIN, AT(ftso_recipe, beta1)},       {PLAIN, AT(ftso_recipe, beta2)},
+    {PLAIN, AT(ftso_recipe, drop_path)},   {PLAIN, AT(ftso_recipe, drop_count)},
+    {PLAIN, AT(ftso_recipe, least_batch)}, {PLAIN, AT(ftso_recipe, seed)},
+};
+static const record recipe_record = RECORD(ftso_recipe, recipe_fields);
+
+static const field metadata_fields[] = {{TEXT, AT(ftso_metadata, key)},
+                                        {TEXT, AT(ftso_metadata, value)}};
+static const record metadata_record = RECORD(ftso_metadata, metadata_fields);
+
+static const field trainer_fields[] = {
+    {TEXT, AT(ftso_trainer, recipe_name)},
+    {TEXT, AT(ftso_trainer, dataset)},
+    {TEXT, AT(ftso_trainer, kind)},
+    {PLAIN, AT(ftso_trainer, named)},
+    {TEXT, AT(ftso_trainer, transform)},
+    {RECORDS, AT(ftso_trainer, recipe), &recipe_record},
+    {TEXTS, AT(ftso_trainer, moments), NULL, COUNT(ftso_trainer, moment_count)},
+    {PLAIN, AT(ftso_trainer, moment_count)},
+    {BYTES, AT(ftso_trainer, moment_starts), NULL, COUNT(ftso_trainer, moment_start_count),
+     sizeof(double)},
+    {PLAIN, AT(ftso_trainer, moment_start_count)},
+    {RECORDS, AT(ftso_trainer, metadata), &metadata_record, COUNT(ftso_trainer, metadata_count)},
+    {PLAIN, AT(ftso_trainer, metadata_count)},
+    {PLAIN, AT(ftso_trainer, keep)},
+    {PLAIN, AT(ftso_trainer, save_steps)},
+    {PLAIN, AT(ftso_trainer, layout)},
+    {PLAIN, AT(ftso_trainer, step_hash)},
+    {PLAIN, AT(ftso_trainer, test_rate)},
+    {BYTES, AT(ftso_trainer, test_step), NULL, COUNT(ftso_trainer, test_step_count),
+     sizeof(ftso_step_row), FTSO_SECTION_TEST_STEP},
+    {PLAIN, AT(ftso_trainer, test_step_count)},
+};
+static const record trainer_record = RECORD(ftso_trainer, trainer_fields);
 
 static const field artefact_fields[] = {
     {TEXT, AT(ftso_artefact, name)},
@@ -175,6 +217,7 @@ static const field artefact_fields[] = {
     {BYTES, AT(ftso_artefact, graph), NULL, COUNT(ftso_artefact, graph_bytes), 1,
      FTSO_SECTION_GRAPH},
     {PLAIN, AT(ftso_artefact, graph_bytes)},
+    {RECORDS, AT(ftso_artefact, trainer), &trainer_record},
 };
 static const record artefact_record = RECORD(ftso_artefact, artefact_fields);
 

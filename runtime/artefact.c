@@ -9,17 +9,18 @@
 #include <math.h>
 #include <string.h>
 
-static ftso_status choose_code(ftso_net *net, const char *cpu)
+ftso_status ftso_artefact_code_choose(const ftso_artefact *artefact, const char *cpu,
+                                      const ftso_artefact_code **out)
 {
-    const ftso_artefact *artefact = net->artefact;
     const ftso_artefact_code *tried = NULL;
     char missing[32] = "";
-    for (size_t i = 0; i < artefact->code_count && !net->code; i++) {
+    *out = NULL;
+    for (size_t i = 0; i < artefact->code_count && !*out; i++) {
         if (cpu && strcmp(artefact->codes[i].cpu, cpu) != 0) continue;
         tried = &artefact->codes[i];
-        if (!ftso_cpu_missing(tried->features, missing, sizeof(missing))) net->code = tried;
+        if (!ftso_cpu_missing(tried->features, missing, sizeof(missing))) *out = tried;
     }
-    if (net->code) return FTSO_STATUS_OK;
+    if (*out) return FTSO_STATUS_OK;
     if (!tried) return ftso_error(FTSO_ERROR_DEVICE, "there is no code for '%s' in here", cpu);
     return ftso_error(FTSO_ERROR_DEVICE,
                       "this processor has no %s, which code for %s needs; build with another --cpu",
@@ -67,7 +68,7 @@ static ftso_status take_words(ftso_net *net, const ftso_net_options *options)
 
 static ftso_status make(ftso_net *net, const ftso_net_options *options)
 {
-    FTSO_TRY(choose_code(net, options->cpu));
+    FTSO_TRY(ftso_artefact_code_choose(net->artefact, options->cpu, &net->code));
     FTSO_TRY(ftso_pool_new(options->threads, options->pin, &net->pool));
     FTSO_TRY(ftso_states_new(&net->states));
     FTSO_TRY(options->weights ? take_states(net, options) : lend_states(net));

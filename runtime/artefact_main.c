@@ -7,14 +7,10 @@
 #include "runtime/artefact.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 extern const ftso_artefact ftso_the_artefact;
 
@@ -232,40 +228,6 @@ static ftso_status run_bench(const choices *c, ftso_net *net, float *images, flo
 
 /* ---------------------------------------------------------------- the self-test */
 
-/* That this file is, byte for byte, what was built. */
-static ftso_status check_bytes(void)
-{
-    static const char self[] = "/proc/self/exe";
-    struct stat info;
-    int fd = open(self, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) < 0 || info.st_size <= 0) {
-        if (fd >= 0) close(fd);
-        return ftso_error(FTSO_ERROR_DATA, "cannot read this program's own file: %s",
-                          strerror(errno));
-    }
-    size_t size = (size_t)info.st_size, at;
-    void *file = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (file == MAP_FAILED)
-        return ftso_error(FTSO_ERROR_DATA, "cannot read this program's own file: %s",
-                          strerror(errno));
-    ftso_status status = FTSO_STATUS_OK;
-    ftso_seal seal;
-    if (!ftso_seal_find(file, size, &at)) {
-        status = ftso_error(FTSO_ERROR_INTERNAL, "this program's seal is gone");
-    } else {
-        memcpy(&seal, (const char *)file + at, sizeof(seal));
-        uint64_t hash = ftso_seal_hash(file, size, at);
-        if (hash != seal.hash)
-            status =
-                ftso_error(FTSO_ERROR_INTERNAL,
-                           "these are not the bytes that were built: hash %016llx, not %016llx",
-                           (unsigned long long)hash, (unsigned long long)seal.hash);
-    }
-    munmap(file, size);
-    return status;
-}
-
 /* Numbers first: they are the test; the bytes say whether what ran is what was built. */
 static ftso_status run_self_test(ftso_net *net)
 {
@@ -278,7 +240,7 @@ static ftso_status run_self_test(ftso_net *net)
            "difference %.2e\n",
            test.passed ? "ok" : "WRONG", net->code->cpu, (long long)a->test_count, test.distance,
            a->test_tolerance, test.largest);
-    ftso_status bytes = check_bytes();
+    ftso_status bytes = ftso_artefact_check_file();
     printf("bytes: %s\n", bytes.code == FTSO_OK ? "ok" : "WRONG");
     if (!test.passed)
         return ftso_error(FTSO_ERROR_INTERNAL,

@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define TENSORS "tensors.safetensors"
 #define MANIFEST "manifest"
@@ -236,7 +235,7 @@ typedef struct content {
 
 static content content_of(const void *bytes, size_t length)
 {
-    return (content){length, (unsigned)crc32_z(crc32_z(0, NULL, 0), bytes, length)};
+    return (content){length, ftso_crc32(0, bytes, length)};
 }
 
 static void print_manifest(const ftso_checkpoint *place, content tensors, ftso_text *out)
@@ -370,14 +369,14 @@ static ftso_status check_space(const char *folder, const ftso_safetensor *tensor
 static ftso_status measure_file(const char *name, content *out)
 {
     char block[1 << 16];
-    *out = (content){0, (unsigned)crc32_z(0, NULL, 0)};
+    *out = (content){0, 0};
     ftso_file file;
     FTSO_TRY(ftso_file_open(&file, name));
     ftso_status status;
     size_t got;
     do {
         status = ftso_file_take(&file, block, sizeof(block), &got);
-        out->crc = (unsigned)crc32_z(out->crc, (const unsigned char *)block, got);
+        out->crc = ftso_crc32(out->crc, block, got);
         out->length += got;
     } while (status.code == FTSO_OK && got == sizeof(block));
     ftso_file_close(&file);

@@ -8,6 +8,9 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#ifdef FTSO_HAVE_ZLIB
+#include <zlib.h>
+#endif
 
 static const ftso_reader readers[] = {
     {"cifar10", "folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin",
@@ -92,6 +95,74 @@ static ftso_status open_regular(ftso_data_file *file)
     return refill(file);
 }
 
+#ifdef FTSO_HAVE_ZLIB
+
+static ftso_status begin_unpacking(ftso_data_file *file)
+{
+    z_stream *stream = ftso_mem_alloc(sizeof(*stream));
+    if (stream) memset(stream, 0, sizeof(*stream));
+    if (stream && inflateInit2(stream, 16 + MAX_WBITS) == Z_OK) {
+        file->stream = stream;
+        return FTSO_STATUS_OK;
+    }
+    ftso_mem_free(stream);
+    return ftso_error(FTSO_ERROR_LIMIT, "no memory to unpack '%s'", file->path);
+}
+
+static ftso_status take_gzip(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
+{
+    *out_got = 0;
+    while (*out_got < count && !file->ended) {
+        if (file->at == file->filled) FTSO_TRY(refill(file));
+        if (file->filled == 0)
+            return ftso_error(FTSO_ERROR_DATA, "'%s' is cut short: its gzip data do not end",
+                              file->path);
+        size_t want = count - *out_got;
+        uInt step = want < BUFFER_BYTES ? (uInt)want : BUFFER_BYTES;
+        file->stream->next_in = file->buffer + file->at;
+        file->stream->avail_in = (uInt)(file->filled - file->at);
+        file->stream->next_out = out + *out_got;
+        file->stream->avail_out = step;
+        int result = inflate(file->stream, Z_NO_FLUSH);
+        *out_got += step - file->stream->avail_out;
+        file->at = file->filled - file->stream->avail_in;
+        file->ended = result == Z_STREAM_END;
+        if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END)
+            return ftso_error(FTSO_ERROR_DATA, "'%s' is damaged: %s", file->path,
+                              file->stream->msg ? file->stream->msg : "bad gzip data");
+    }
+    return FTSO_STATUS_OK;
+}
+
+static void end_unpacking(ftso_data_file *file)
+{
+    if (file->stream) inflateEnd(file->stream);
+    ftso_mem_free(file->stream);
+}
+
+#else /* an artefact for a system whose zlib is not here */
+
+static ftso_status begin_unpacking(ftso_data_file *file)
+{
+    return ftso_error(FTSO_ERROR_DATA,
+                      "'%s' is packed, which this program does not read: unpack it", file->path);
+}
+
+static ftso_status take_gzip(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
+{
+    (void)out;
+    (void)count;
+    *out_got = 0;
+    return begin_unpacking(file);
+}
+
+static void end_unpacking(ftso_data_file *file)
+{
+    (void)file;
+}
+
+#endif
+
 static ftso_status look(ftso_data_file *file)
 {
     const char *kind = ftso_sniff(file->buffer, file->filled);
@@ -99,10 +170,8 @@ static ftso_status look(ftso_data_file *file)
     if (strcmp(kind, "a gzip file") != 0)
         return ftso_error(FTSO_ERROR_DATA, "'%s' is %s, not data: download it again", file->path,
                           kind);
-    if (inflateInit2(&file->stream, 16 + MAX_WBITS) != Z_OK)
-        return ftso_error(FTSO_ERROR_LIMIT, "no memory to unpack '%s'", file->path);
     file->gzip = true;
-    return FTSO_STATUS_OK;
+    return begin_unpacking(file);
 }
 
 ftso_status ftso_data_open(ftso_data_file *file, const char *path)
@@ -133,31 +202,6 @@ static ftso_status take_plain(ftso_data_file *file, uint8_t *out, size_t count, 
         file->at = more;
     }
     *out_got += more;
-    return FTSO_STATUS_OK;
-}
-
-static ftso_status take_gzip(ftso_data_file *file, uint8_t *out, size_t count, size_t *out_got)
-{
-    *out_got = 0;
-    while (*out_got < count && !file->ended) {
-        if (file->at == file->filled) FTSO_TRY(refill(file));
-        if (file->filled == 0)
-            return ftso_error(FTSO_ERROR_DATA, "'%s' is cut short: its gzip data do not end",
-                              file->path);
-        size_t want = count - *out_got;
-        uInt step = want < BUFFER_BYTES ? (uInt)want : BUFFER_BYTES;
-        file->stream.next_in = file->buffer + file->at;
-        file->stream.avail_in = (uInt)(file->filled - file->at);
-        file->stream.next_out = out + *out_got;
-        file->stream.avail_out = step;
-        int result = inflate(&file->stream, Z_NO_FLUSH);
-        *out_got += step - file->stream.avail_out;
-        file->at = file->filled - file->stream.avail_in;
-        file->ended = result == Z_STREAM_END;
-        if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END)
-            return ftso_error(FTSO_ERROR_DATA, "'%s' is damaged: %s", file->path,
-                              file->stream.msg ? file->stream.msg : "bad gzip data");
-    }
     return FTSO_STATUS_OK;
 }
 
@@ -193,7 +237,7 @@ ftso_status ftso_data_end(ftso_data_file *file)
 
 void ftso_data_close(ftso_data_file *file)
 {
-    if (file->gzip) inflateEnd(&file->stream);
+    end_unpacking(file);
     ftso_mem_free(file->buffer);
     ftso_file_close(&file->file);
     memset(file, 0, sizeof(*file));

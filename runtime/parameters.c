@@ -45,6 +45,23 @@ void ftso_parameters_draw(const ftso_parameter *table, size_t count, uint64_t se
     }
 }
 
+void ftso_parameters_sketch(const ftso_parameter *table, size_t count, const double *numbers,
+                            double *out)
+{
+    enum { BITS = 32 };
+    for (size_t k = 0; k < count; k++, out += FTSO_SKETCHES) {
+        int64_t total = ftso_parameter_count(&table[k]);
+        const double *at = numbers + table[k].offset;
+        ftso_random r = {{0}};
+        for (int s = 0; s < FTSO_SKETCHES; s++) out[s] = 0;
+        for (int64_t e = 0; e < total; e++) {
+            if (e % BITS == 0) r = ftso_random_at(0, FTSO_STREAM_WEIGHTS, k, (uint64_t)(e / BITS));
+            for (int s = 0; s < FTSO_SKETCHES; s++)
+                out[s] += (r.word[s] >> (e % BITS)) & 1 ? at[e] : -at[e];
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- files */
 
 static const char *name_of(const ftso_parameter *parameter, ftso_naming naming)

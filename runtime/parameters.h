@@ -27,6 +27,15 @@ int64_t ftso_parameters_total(const ftso_parameter *table, size_t count);
 /* Initial values of all tensors into the flat state `out`. */
 void ftso_parameters_draw(const ftso_parameter *table, size_t count, uint64_t seed, float *out);
 
+/*
+ * FTSO_SKETCHES sums of each tensor's numbers, every number with a sign by chance, into out [count][FTSO_SKETCHES]. The mean
+ * square of a tensor's sums is about the sum of its numbers' squares: so the distance of two sketches is about that of what they
+ * were made of, and no number goes unseen.
+ */
+enum { FTSO_SKETCHES = 4 };
+void ftso_parameters_sketch(const ftso_parameter *table, size_t count, const double *numbers,
+                            double *out);
+
 /* The two sets of names that a file may have. */
 typedef enum ftso_naming { FTSO_NAMES_OWN, FTSO_NAMES_MODULES } ftso_naming;
 

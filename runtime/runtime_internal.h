@@ -6,8 +6,6 @@
 
 #include "runtime/runtime.h"
 
-#include <zlib.h>
-
 /* A block that one runner, or several in turn, work in. */
 typedef struct ftso_work {
     void *block;
@@ -33,7 +31,7 @@ typedef struct ftso_data_file {
     uint8_t *buffer;
     size_t filled, at; /* bytes in the buffer; of these, bytes taken */
     bool gzip, ended;
-    z_stream stream;
+    struct z_stream_s *stream; /* zlib's, of a packed file */
 } ftso_data_file;
 
 /* Opens the file; refuses web pages, pointers and the like by what they are. */

@@ -110,6 +110,9 @@ void ftso_epoch_print(const ftso_epoch *epoch, FILE *out);
 /* The newest checkpoint of the training's folder; what was passed over goes to `note`. Another network's is refused. */
 ftso_status FTSO_MUST_USE ftso_training_take_up(const ftso_training *training,
                                                 ftso_checkpoint_file *out);
+/* The names of the classes, from the recipe or from beside the images, as a row of the weights' metadata in `arena`. False
+ * where there are none. */
+bool ftso_class_names_row(ftso_arena *arena, const ftso_images *images, ftso_metadata *out);
 /* Hash over the recipe's numbers, for `origin`. */
 uint64_t ftso_recipe_hash(uint64_t seed, const ftso_recipe *recipe);
 

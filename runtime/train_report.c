@@ -76,3 +76,14 @@ uint64_t ftso_recipe_hash(uint64_t seed, const ftso_recipe *r)
     ftso_text_deinit(&text);
     return seed;
 }
+
+bool ftso_class_names_row(ftso_arena *arena, const ftso_images *images, ftso_metadata *out)
+{
+    if (!images->class_names) return false;
+    ftso_text names;
+    ftso_text_init(&names);
+    ftso_class_names_print(images->class_names, images->classes, &names);
+    *out = (ftso_metadata){FTSO_WEIGHTS_CLASSES, ftso_strdup(arena, ftso_text_get(&names))};
+    ftso_text_deinit(&names);
+    return true;
+}

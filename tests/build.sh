@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Artefacts as their user meets them: built, run, damaged, built again.
-#   build.sh exe|cross|trained|pictures|multi|library|verify|text   SOURCE_DIR FTSO
+#   build.sh exe|cross|trained|trainer|pictures|multi|library|verify|text   SOURCE_DIR FTSO
 # In: the built program, a C compiler. Out: one line with the number of checks; every failed one before it. Works in a scratch
 # folder with a cache of its own, on a small network with weights by chance.
 set -uo pipefail
@@ -194,7 +194,7 @@ pictures_there() {
 
 # For other systems, under an emulator; one that is not installed is said, not passed over.
 cross() {
-  local system machine package emulator
+  local system machine package emulator file
   make_toy
   code 2 "$ftso" build toy.ftso --init=1 -o there --target=vax-linux-gnu
   says err "there is no target 'vax-linux-gnu'; besides this machine there are aarch64-linux-gnu and riscv64-linux-gnu"
@@ -239,6 +239,14 @@ cross() {
     rm -rf sdk
     code 0 "$ftso" build toy.ftso --init=1 -o still --target=$system --static
     code 0 $emulator ./still --self-test
+    code 0 "$ftso" build toy.ftso toy_train --init=1 -o tune --target=$system --kind=trainer
+    code 0 $emulator -L /usr/$system ./tune --self-test
+    says out 'step: ok'
+    mkdir -p packed
+    printf '\037\213\010' >packed/train-images-idx3-ubyte.gz
+    for file in train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do cp packed/train-images-idx3-ubyte.gz packed/$file-ubyte.gz; done
+    code 5 $emulator -L /usr/$system ./tune packed
+    says err 'is packed, which this program does not read'
     rm -f there again
   done
 }
@@ -524,8 +532,8 @@ END
   done
 }
 
-# A trained network: its executable says of every test image what ftso eval says.
-trained() {
+# The toy space with a recipe for a folder of pictures in two classes, both made here.
+make_pictures() {
   local class file number=0 at=$root/tests/pictures
   make_toy
   for class in coloured plain; do mkdir -p pics/train/$class pics/test/$class; done
@@ -537,6 +545,11 @@ trained() {
   sed -i -e 's/kind = idx;/kind = imagefolder;/; s|path = ".*";|path = "pics";|; s/classes = 10;/classes = 2;/; /images = /d' \
     -e 's/train = crop(12, pad = 2) -> normalize;/train = resize(12) -> center_crop(12) -> normalize;/' \
     -e 's/    test = normalize;/    test = resize(12) -> center_crop(12) -> normalize;/; s/batch = 128;/batch = 4;/' toy.ftso
+}
+
+# A trained network: its executable says of every test image what ftso eval says.
+trained() {
+  make_pictures
   code 0 "$ftso" train toy.ftso --cell found -o run -q
   code 0 "$ftso" eval run/best.safetensors --predictions=said
   code 0 "$ftso" build run -o classify --batch=3
@@ -690,8 +703,169 @@ END
   says err 'nothing'
 }
 
+# A network trains where there is no compiler, to the bytes of ftso train.
+trainer() {
+  local at file cpu tried=0 found=0
+  make_pictures
+  code 2 "$ftso" build toy.ftso found --init=0 --kind=trainer -o tune
+  says err 'a trainer needs a recipe'
+  code 2 "$ftso" build toy.ftso toy_train --init=0 --kind=trainer -o tune --batch=8
+  says err "a trainer's batch is its recipe's"
+  absent tune
+  code 0 "$ftso" build toy.ftso toy_train --init=0 --kind=trainer -o tune
+  code 0 ./tune --self-test
+  says out 'numbers: ok'
+  says out 'step: ok'
+  says out 'bytes: ok'
+  code 0 ./tune --info
+  says out '"kind":	"trainer"'
+  code 0 ./tune --help
+  says out 'knows 2 classes'
+  says out 'Compiled in, and the same for any data: the batch of 4'
+  ok; [ "$(readelf -d tune | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')" = "libc.so.6 libm.so.6 " ] ||
+    fail "the trainer needs $(readelf -d tune | grep NEEDED)"
+  code 0 "$ftso" build toy.ftso toy_train --init=0 --kind=trainer -o tune
+  says out 'nothing to do'
+  mkdir other
+  code 0 "$ftso" build toy.ftso toy_train --init=0 --kind=trainer -o other/name --no-cache
+  same other/name tune
+
+  # With an empty environment: the files that ftso train writes, whatever the threads; static too.
+  code 0 "$ftso" train toy.ftso --cell found -o run -q
+  code 0 env -i ./tune pics -o fine
+  says out 'best: '
+  same fine/weights.safetensors run/weights.safetensors
+  same fine/best.safetensors run/best.safetensors
+  code 0 ./tune pics -o three -q --threads=3
+  ok; [ "$(cat out)" = three ] || fail "quiet prints more than the folder"
+  same three/weights.safetensors run/weights.safetensors
+  code 0 "$ftso" build toy.ftso toy_train --init=5 --kind=trainer -o still --static
+  ok; readelf -d still | grep -q NEEDED && fail "a static trainer needs a library"
+  code 0 env -i ./still pics -o still_drawn --init
+  same still_drawn/weights.safetensors run/weights.safetensors
+  code 0 ./still pics -o still_inside
+  ok; cmp -s still_inside/weights.safetensors run/weights.safetensors && fail "the weights inside do not matter"
+  code 0 "$ftso" train toy.ftso --cell found -o longer -q --set train.toy_train.epochs=3 --set train.toy_train.seed=9
+  code 0 ./tune pics -o longer_here --init --epochs=3 --seed=9
+  same longer_here/weights.safetensors longer/weights.safetensors
+
+  # What it wrote is what others read.
+  code 0 "$ftso" eval toy.ftso toy_train --cell found --weights=fine/best.safetensors
+  code 0 "$ftso" build toy.ftso toy_train --weights=fine/best.safetensors -o classify
+  code 0 ./classify --self-test
+  # Fine-tuning begins with a training's weights, inside or from a file.
+  code 0 "$ftso" build run --kind=trainer -o again
+  says out 'best.safetensors'
+  code 0 ./again pics -o a --epochs=1 --lr=0.001
+  code 0 ./tune pics -o b --epochs=1 --lr=0.001 --weights=run/best.safetensors
+  same a/weights.safetensors b/weights.safetensors
+  ok; cmp -s a/weights.safetensors run/best.safetensors && fail "nothing was trained"
+  code 5 ./tune pics -o c --weights=toy.ftso
+  absent c
+
+  # Stopped and gone on with, twice over: the bytes of a run that was not.
+  code 0 ./tune pics -o whole --epochs=80
+  ./tune pics -o parts --epochs=80 >out 2>err &
+  for _ in $(seq 500); do grep -q '"epoch":3' parts/events.jsonl 2>/dev/null && break; sleep 0.01; done
+  kill -INT $!
+  ok; wait $!; [ $? = 6 ] || fail "a trainer that was stopped does not say so"
+  says err 'go on with --resume=parts'
+  ok; cmp -s parts/weights.safetensors whole/weights.safetensors && fail "it was not stopped"
+  code 2 flock parts/events.jsonl ./tune --resume=parts
+  says err 'another process works in'
+  code 0 env -i ./tune --resume=parts
+  says out 'going on from step'
+  for file in weights best; do same parts/$file.safetensors whole/$file.safetensors; done
+  ok; [ "$(sed 's/"seconds":[0-9.]*//' parts/events.jsonl)" = "$(sed 's/"seconds":[0-9.]*//' whole/events.jsonl)" ] || fail "the logs differ"
+  rm -rf parts
+  code 137 bash -c './tune pics -o parts --epochs=80 & for _ in $(seq 500); do grep -q "\"epoch\":5" parts/events.jsonl 2>/dev/null && break; sleep 0.01; done; kill -KILL $!; wait $!'
+  mv parts moved
+  code 0 ./tune --resume=moved
+  for file in weights best; do same moved/$file.safetensors whole/$file.safetensors; done
+  # Results hang on the vector width: a run goes on with the code that it began with.
+  code 0 "$ftso" build toy.ftso toy_train --init=0 --kind=trainer -o multi --cpu=multi
+  code 0 ./multi pics -o width --cpu=x86-64-v2
+  code 0 ./multi pics -o stopped --cpu=x86-64-v2
+  rm -rf stopped/checkpoints/step-10 stopped/weights.safetensors
+  code 0 ./multi --resume=stopped
+  ok; grep -q 'another one' err && fail "the run goes on with other code"
+  same stopped/weights.safetensors width/weights.safetensors
+
+  # What does not fit is said, and leaves no folder.
+  code 2 ./tune
+  says err 'which images?'
+  code 2 ./tune pics more
+  says err 'one too many'
+  code 2 ./tune pics --epochs=0
+  says err '--epochs takes a number'
+  code 2 ./tune pics --lr=0
+  code 2 ./tune pics --seed=-1
+  code 2 ./tune pics -o fine
+  says err 'holds a run already'
+  code 5 ./tune --resume=nothing
+  says err 'holds no training'
+  code 5 ./tune nowhere -o c
+  says err "there is no folder 'nowhere'"
+  code 5 ./tune pics --kind=video -o c
+  says err 'there are cifar10, cifar100, idx, imagefolder, npy'
+  code 5 ./tune pics --kind=idx -o c
+  code 4 ./tune pics --cpu=z80 -o c
+  mkdir -p odd/train odd/test
+  for file in train test; do cp -r pics/$file/plain odd/$file/a; cp -r pics/$file/coloured odd/$file/b; done
+  code 0 ./tune odd -o named
+  ok; grep -qa '"class_names":"a\\nb\\n"' named/weights.safetensors || fail "weights without the folders' names"
+  for file in train test; do cp -r pics/$file/plain odd/$file/c; done
+  code 1 ./tune odd -o c
+  says err 'labels go up to 2, the recipe says 2 classes'
+  rm -r odd/*/b odd/*/c
+  code 1 ./tune odd -o c
+  says err '1 class folders, the recipe says 2 classes'
+  absent c
+  # Classes that the recipe names: other names only on demand.
+  sed '/^dataset/,$s/classes = 2;/classes = ["coloured", "plain"];/' toy.ftso >strict.ftso
+  code 0 "$ftso" build strict.ftso toy_train --init=0 --kind=trainer -o strict
+  for file in train test; do cp -r pics/$file/coloured odd/$file/b; done
+  code 1 ./strict odd -o c
+  says err "there is a folder 'a', and no class is named so"
+  absent c
+  code 0 ./strict odd -o own --own-classes --epochs=1
+  ok; grep -qa '"class_names":"a\\nb\\n"' own/best.safetensors || fail "weights without the data's names"
+
+  # Changed bytes of weights and code are noticed, by the trainer itself and by ftso verify.
+  code 0 "$ftso" build toy.ftso toy_train --init=0 --kind=trainer -o plain --cpu=x86-64
+  code 0 "$ftso" verify plain
+  says out 'stored   ok'
+  says out 'results  ok: a training step'
+  cp plain damaged
+  flip damaged $(($(section damaged .ftso.weights) + 3)) 64
+  code 70 ./damaged --self-test
+  says out 'numbers: WRONG'
+  says out 'step: WRONG'
+  says out 'bytes: WRONG'
+  code 5 "$ftso" verify damaged
+  says out 'stored   WRONG'
+  says out 'results  WRONG'
+  cp plain damaged
+  flip damaged "$(section damaged .ftso.test.step)" 1
+  code 70 ./damaged --self-test
+  says out 'bytes: WRONG'
+  for at in $(places plain mulps | awk 'NR % 9 == 1' | head -n 30); do
+    cp plain damaged
+    [ "$(od -An -tx1 -j "$at" -N 2 damaged | tr -d ' ')" = 0f59 ] || at=$((at + 1))
+    flip damaged $((at + 1)) 1
+    ./damaged --self-test >out 2>err && fail "one instruction at $at was changed unnoticed"
+    ok; tried=$((tried + 1))
+    grep -q 'step: WRONG' out && found=$((found + 1))
+  done
+  ok; [ "$tried" -gt 3 ] && [ "$found" -gt $((tried / 3)) ] || fail "of $tried changed instructions $found were noticed in the step"
+  code 5 "$ftso" verify damaged
+  says out 'bytes    WRONG'
+  echo "build: of $tried changed instructions $found were noticed in the numbers of a step"
+  ok; [ -z "$(ls "$TMPDIR")" ] || fail "scratch folders are left behind"
+}
+
 case $part in
-  exe | cross | trained | pictures | multi | library | verify | text) $part ;;
+  exe | cross | trained | trainer | pictures | multi | library | verify | text) $part ;;
   *) echo "build: no part '$part'"; exit 2 ;;
 esac
 echo "build: $part: $checked checks, $failed failed"

@@ -133,6 +133,14 @@ static void doubles_read_back_as_themselves(void **state)
     assert_string_equal(buffer, "-1e+300");
 }
 
+static void checksums_are_those_of_zlib(void **state)
+{
+    (void)state;
+    assert_int_equal(ftso_crc32(0, "123456789", 9), 0xcbf43926);
+    assert_int_equal(ftso_crc32(ftso_crc32(0, "1234", 4), "56789", 5), 0xcbf43926);
+    assert_int_equal(ftso_crc32(0, "", 0), 0);
+}
+
 static void checked_arithmetic_refuses_overflow(void **state)
 {
     (void)state;
@@ -294,6 +302,7 @@ int main(void)
         cmocka_unit_test(arena_reports_exhaustion),
         cmocka_unit_test(text_keeps_what_it_had_when_memory_is_short),
         cmocka_unit_test(doubles_read_back_as_themselves),
+        cmocka_unit_test(checksums_are_those_of_zlib),
         cmocka_unit_test(checked_arithmetic_refuses_overflow),
         cmocka_unit_test(near_names_are_found_and_far_ones_are_not),
         cmocka_unit_test(atomic_write_keeps_the_old_file_when_it_fails),

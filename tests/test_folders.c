@@ -278,9 +278,10 @@ static void test_folder_failures(void **state)
     status = ftso_images_open("imagefolder", longer, false, &two, &images);
     assert_int_equal(status.code, FTSO_ERROR_DATA);
     free(longer);
-    assert_string_equal(ftso_images_open("hdf5", folder, false, &two, &images).message,
-                        "there is no reader for 'hdf5'; there are cifar10, cifar100, idx, imagefolder, "
-                        "npy");
+    assert_string_equal(
+        ftso_images_open("hdf5", folder, false, &two, &images).message,
+        "there is no reader for 'hdf5'; there are cifar10, cifar100, idx, imagefolder, "
+        "npy");
 }
 
 /* One broken picture among sound ones is named; the first one, on any number of threads. */
