@@ -132,6 +132,18 @@ LLVMValueRef ftso_emit_from_reads(ftso_emitter *e, LLVMValueRef value)
     return value;
 }
 
+void ftso_emit_prefetch(ftso_emitter *e, LLVMValueRef address)
+{
+    enum { READ = 0, SECOND_CACHE = 2, DATA = 1 };
+    unsigned id = LLVMLookupIntrinsicID("llvm.prefetch", 13);
+    LLVMTypeRef types[] = {e->pointer, e->i32, e->i32, e->i32};
+    LLVMValueRef arguments[] = {address, LLVMConstInt(e->i32, READ, false),
+                                LLVMConstInt(e->i32, SECOND_CACHE, false),
+                                LLVMConstInt(e->i32, DATA, false)};
+    LLVMBuildCall2(e->builder, LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 4, false),
+                   LLVMGetIntrinsicDeclaration(e->module, id, types, 1), arguments, 4, "");
+}
+
 void ftso_emit_store(ftso_emitter *e, LLVMValueRef value, LLVMValueRef address)
 {
     LLVMValueRef store = LLVMBuildStore(e->builder, value, address);
@@ -306,7 +318,7 @@ enum { LEAST_ITEMS = 8, PART_ROWS = 2 };
 
 static int64_t wanted_parts(const ftso_epilogue *epilogue, int64_t planned_batch)
 {
-    if (epilogue->reduction_count) return 1;
+    if (epilogue->whole) return 1;
     return planned_batch >= LEAST_ITEMS ? 1 : LEAST_ITEMS / planned_batch;
 }
 

@@ -35,13 +35,15 @@ static int64_t channels_of(const ftso_emitter *e, ftso_value value)
 
 ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset)
 {
-    ftso_epilogue epilogue = {.shared_offset = shared_offset};
+    ftso_epilogue epilogue = {.shared_offset = shared_offset,
+                              .whole = e->region->gradient_count > 0};
     size_t capacity = 0;
     for (size_t i = 0; i < e->region->write_count; i++) {
         ftso_value value = e->region->writes[i];
         if (ftso_value_role(e->schedule->graph, value) != FTSO_ROLE_REDUCTION) continue;
         FTSO_PUSH(e->arena, epilogue.reductions, epilogue.reduction_count, capacity, value);
         epilogue.slot_floats += DOUBLE_FLOATS * ftso_emit_round(e, channels_of(e, value));
+        epilogue.whole = true;
     }
     return epilogue;
 }
@@ -279,6 +281,7 @@ bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue
     int *known = unknown_cores(e);
     for (size_t i = 0; i < region->write_count; i++) {
         ftso_value value = region->writes[i];
+        if (!node_of(e, value)->shape.batched) continue; /* a gradient beside the cores */
         int core = core_of(e, value, known);
         if (core < 0 || (size_t)core >= region->core_count || !ftso_emit_is_uniform(e, value))
             return false;
@@ -301,7 +304,7 @@ void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,
                         .channel = channel};
     for (size_t i = 0; i < region->write_count; i++) {
         ftso_value value = region->writes[i];
-        if (core_of(e, value, known) != (int)core) continue;
+        if (!node_of(e, value)->shape.batched || core_of(e, value, known) != (int)core) continue;
         ftso_shape shape = node_of(e, value)->shape;
         LLVMValueRef at =
             ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), number);

@@ -85,6 +85,8 @@ LLVMValueRef ftso_emit_at(ftso_emitter *e, LLVMValueRef base, LLVMValueRef eleme
 LLVMValueRef ftso_emit_load(ftso_emitter *e, LLVMValueRef address); /* one float */
 LLVMValueRef ftso_emit_load_vector(ftso_emitter *e,
                                    LLVMValueRef address); /* no alignment is promised */
+/* Asks for the line at the address, which need not be there, to be brought to the second cache. */
+void ftso_emit_prefetch(ftso_emitter *e, LLVMValueRef address);
 void ftso_emit_store(ftso_emitter *e, LLVMValueRef value, LLVMValueRef address);
 /* The first `count` lanes of a vector, 1 … vector_floats. */
 void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef address,
@@ -138,7 +140,8 @@ typedef struct ftso_tile {
     LLVMValueRef image;
     LLVMValueRef row; /* of the map; may be negative */
     int64_t rows, columns;
-    int64_t column; /* may be negative */
+    LLVMValueRef row_count; /* of these rows at run time, perhaps none; NULL: all */
+    int64_t column;         /* may be negative */
     int64_t step;
     double outside;
     LLVMValueRef address; /* in scratch */
@@ -153,6 +156,7 @@ typedef struct ftso_epilogue {
     size_t reduction_count;
     int64_t slot_floats;   /* of one item: two floats' room per lane, for doubles */
     int64_t shared_offset; /* floats before the first slot */
+    bool whole;            /* items are whole images: sums or rows go on from band to band */
 } ftso_epilogue;
 
 ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
@@ -198,7 +202,7 @@ void ftso_emit_images(ftso_emitter *e, ftso_loop *loop, int64_t images_per_item)
 
 /*
  * A body's frame: for this item's images, for the item's bands of each. A batch too small to occupy a machine is cut
- * further: an item is then one of `parts` equal runs of an image's bands. Where something is added up an image is one part.
+ * further: an item is then one of `parts` equal runs of an image's bands. Where epilogue->whole says so an image is one part.
  */
 typedef struct ftso_frame {
     int64_t images_per_item, parts, bands; /* bands of an image */

@@ -395,7 +395,9 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
     int64_t height = shape.dim[2], width = shape.dim[3], stored = ftso_emit_round(e, shape.dim[1]);
     int64_t left = columns_before(tile, 0), right = columns_before(tile, width);
     ftso_loop rows;
-    ftso_emit_loop(e, &rows, ftso_emit_i64(e, 0), ftso_emit_i64(e, tile->rows), 1, true, NULL, 0);
+    ftso_emit_loop(e, &rows, ftso_emit_i64(e, 0),
+                   tile->row_count ? tile->row_count : ftso_emit_i64(e, tile->rows), 1,
+                   !tile->row_count, NULL, 0);
     LLVMValueRef row = ftso_emit_add(e, tile->row, ftso_emit_mul(e, rows.index, tile->step));
     LLVMValueRef to =
         ftso_emit_at(e, tile->address, ftso_emit_mul(e, rows.index, tile->columns * stored));

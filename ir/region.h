@@ -87,8 +87,13 @@ uint32_t ftso_node_needs(const ftso_node *node);
  *   weights differ, and so may their numbers of output channels. Or `conv_dx` of any operands and windows whose results
  *   have one shape and one user, the same `add` of this region: an emitter may add them up as it goes. Cores come first to
  *   last in `cores`; of those that add up, the ones without a stride first.
- * - A lead: one `dwconv` on the cores' map that is their operand, under a 1x1 window without stride or padding. Its result may
- *   be written, or part of the epilogue, like a core's; it is in `nodes` and not in `cores`.
+ * - A lead makes the cores' operand on their map; it is in `nodes` and not in `cores`. Either a `dwconv` leads convolutions
+ *   under a 1x1 window without stride or padding: its result may be written, or part of the epilogue, like a core's. Or a
+ *   `conv_dx` under such a window leads one `dwconv_dx` that covers its operand (ftso_covers_operand): its result is then read
+ *   by this core and by weight gradients of this region, by nothing else.
+ * - Weight gradients beside a single core: `conv_dw` and `dwconv_dw` whose first operand is also the operand of that core, a
+ *   `conv_dx` or `dwconv_dx` that covers it, or the operand of the lead of such a core. They are in `nodes`, in `writes`, and
+ *   not in `cores`; their second operand is a value that other regions make, or a prologue.
  * - A region that makes images makes all of them on one map [H, W]. Reductions run over that map: `channel_sum` and
  *   `channel_dot` are written as vectors [C], `dot` as a scalar; other results without a batch (a weight gradient, the
  *   loss) are written in canonical order. All of these have exactly their elements: nothing may be stored past the end.
@@ -106,6 +111,8 @@ typedef struct ftso_region {
     size_t core_count; /* 0: pointwise or algebra */
     ftso_value *leads; /* cores of another class that make the operand; one at the most */
     size_t lead_count;
+    ftso_value *gradients; /* weight gradients that read what the core reads, or its lead */
+    size_t gradient_count;
     ftso_value *nodes; /* all computed here, cores included, topological */
     size_t node_count;
     ftso_value *
@@ -124,13 +131,17 @@ typedef struct ftso_schedule {
 /* Whether the region's cores are several `conv_dx` that only add up, as described above. */
 bool ftso_region_adds_up(const ftso_schedule *schedule, const ftso_region *region);
 
+/* Whether a transposed core has its operand's map, and every pixel of it under the same pixel of the result. */
+bool ftso_covers_operand(const ftso_graph *graph, const ftso_node *core);
+
 /* What the region former may do; each switch can be off, results stay the same. */
 typedef struct ftso_fusion {
     bool prologue; /* pointwise nodes are recomputed where they are read */
     bool
         epilogue; /* pointwise nodes and reductions join the region that makes their last operand */
-    bool horizontal; /* cores that read the same operand over the same window share a region */
-    bool chained;    /* a depthwise convolution joins the 1x1 convolutions that read it */
+    bool horizontal; /* cores that read the same operand share a region */
+    bool
+        chained; /* a depthwise convolution joins the 1x1 convolutions that read it; backward too */
     int max_sources; /* a recomputed value that reads more stored images than this is stored instead; default 6 */
 } ftso_fusion;
 ftso_fusion ftso_fusion_default(void);

@@ -263,3 +263,40 @@ void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value oper
         .address = address};
     ftso_emit_tile(e, &tile);
 }
+
+/* ---------------------------------------------------------------- memory asked for ahead */
+
+enum { LINE_FLOATS = 16 };
+
+ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first)
+{
+    ftso_shape map = ftso_kernel_shape(e, like);
+    ftso_ahead ahead = {.count = 0};
+    for (size_t i = 0; i < e->region->read_count && ahead.count < FTSO_MAX_AHEAD; i++) {
+        ftso_shape shape = ftso_kernel_shape(e, e->region->reads[i]);
+        if (!shape.batched || shape.rank != 4 || shape.dim[2] != map.dim[2] ||
+            shape.dim[3] != map.dim[3])
+            continue;
+        int64_t stored = ftso_emit_round(e, shape.dim[1]);
+        LLVMValueRef number =
+            ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), first);
+        ahead.at[ahead.count] =
+            ftso_emit_at(e, e->address[e->region->reads[i]], ftso_emit_mul(e, number, stored));
+        ahead.pixel_floats[ahead.count++] = stored;
+    }
+    return ahead;
+}
+
+void ftso_ahead_ask(ftso_emitter *e, const ftso_ahead *ahead, LLVMValueRef pixel, int pixels)
+{
+    for (int i = 0; i < ahead->count; i++) {
+        LLVMValueRef at =
+            ftso_emit_at(e, ahead->at[i], ftso_emit_mul(e, pixel, ahead->pixel_floats[i]));
+        ftso_loop lines;
+        ftso_emit_loop(e, &lines, ftso_emit_i64(e, 0),
+                       ftso_emit_i64(e, pixels * ahead->pixel_floats[i]), LINE_FLOATS, true, NULL,
+                       0);
+        ftso_emit_prefetch(e, ftso_emit_at(e, at, lines.index));
+        ftso_emit_loop_end(e, &lines, NULL);
+    }
+}

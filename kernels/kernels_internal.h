@@ -88,6 +88,55 @@ void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value oper
 int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored);
 
 /*
+ * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers
+ * later than a prologue can wait.
+ */
+enum { FTSO_MAX_AHEAD = 8 };
+typedef struct ftso_ahead {
+    LLVMValueRef at[FTSO_MAX_AHEAD];
+    int64_t pixel_floats[FTSO_MAX_AHEAD];
+    int count;
+} ftso_ahead;
+
+/* The images on the map of `like` that the region reads, from pixel `first` of image n on. */
+ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first);
+/* Asks for pixels [pixel, pixel + pixels) counted from there. */
+void ftso_ahead_ask(ftso_emitter *e, const ftso_ahead *ahead, LLVMValueRef pixel, int pixels);
+
+/*
+ * A dense convolution or its transpose at work on a band. `operand_channels` are summed over, `channels` are made.
+ * `band`, `block` and the offsets are the region's choice; the addresses are of the function being emitted.
+ */
+typedef struct ftso_contraction {
+    ftso_value value, operand, weight;
+    bool transposed, adds; /* adds: to what lies in `result` */
+    ftso_taps taps;
+    ftso_band band;
+    bool in_place;       /* the operand is read where it lies in memory: no tile */
+    int64_t tile_stored; /* channels of the operand's pixels */
+    int64_t operand_channels, channels, stored; /* stored: channels rounded up */
+    int vectors, block; /* vectors of output channels, and how many at a time */
+    int64_t tile_offset, packed_offset, scratch_offset; /* floats into scratch, shared, scratch */
+    int64_t result_columns; /* pixels from one row of results to the next */
+    LLVMValueRef tile, result;
+    LLVMValueRef rows;       /* of the band at hand; NULL: band.rows */
+    const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
+    /* results go from registers to the epilogue instead: number among the cores, image, first pixel */
+    bool direct;
+    size_t number;
+    LLVMValueRef image, first;
+} ftso_contraction;
+
+ftso_contraction ftso_contraction_of(const ftso_emitter *e, ftso_value value);
+/* Pixels that follow each other evenly, in tile and result. */
+int64_t ftso_contraction_run_length(const ftso_contraction *c);
+/* Floats of the packed weights, and the code that packs them at packed_offset. */
+int64_t ftso_contraction_packed_floats(const ftso_emitter *e, const ftso_contraction *c);
+void ftso_contraction_pack(ftso_emitter *e, const ftso_contraction *c);
+/* From the tile to the band's results. */
+void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c);
+
+/*
  * A depthwise core at work on a band: alone in its region, or leading a contraction. `band` is the region's choice; the
  * addresses are of the function being emitted.
  */
@@ -107,8 +156,8 @@ void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d);
 void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d);
 
 /*
- * A weight gradient at work: conv_dw(dy, x) or dwconv_dw(dy, x). Out: one slot of float sums per item, which finish adds up
- * in item order, in double. The addresses are of the function being emitted.
+ * A weight gradient at work: conv_dw(dy, x) or dwconv_dw(dy, x), alone in its region or beside the core that reads dy. Out: one
+ * slot of float sums per item, which finish adds up in item order, in double.
  */
 typedef struct ftso_gradient {
     const struct ftso_gradient_kind *kind;
@@ -116,11 +165,14 @@ typedef struct ftso_gradient {
     ftso_taps taps;
     ftso_band band; /* of the forward window */
     int64_t inputs, outputs, x_stored, dy_stored;
-    bool x_in_place, dy_in_place; /* read where they lie in memory: no tile */
-    int64_t dy_row;               /* floats from one row of dy to the next */
-    int64_t x_offset, dy_offset;  /* floats into scratch */
-    int64_t shared_offset, slot_floats;
+    bool x_in_place;       /* x is read where it lies in memory: no tile */
+    int64_t x_offset;      /* of the tile: floats into scratch */
+    int64_t shared_offset; /* of the first slot: floats into shared */
+    int64_t slot_floats;
+    /* of the band at hand */
     LLVMValueRef x_tile, dy_tile, slot;
+    LLVMValueRef rows; /* of dy; NULL: band.rows */
+    int64_t dy_row;    /* floats from one row of dy to the next */
 } ftso_gradient;
 
 /* What dense and depthwise gradients differ in. */
@@ -142,5 +194,30 @@ ftso_status ftso_gradient_emit(ftso_emitter *e, const ftso_schedule *schedule,
 /* Sum over the items of the vector `from` floats into their slots, rounded once. */
 LLVMValueRef ftso_gradient_over_items(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items,
                                       LLVMValueRef from);
+
+/* The weight gradients that run beside a region's cores, band by band. */
+typedef struct ftso_gradients {
+    ftso_gradient *items;
+    size_t count;
+} ftso_gradients;
+
+ftso_gradients ftso_gradients_of(ftso_emitter *e);
+/* Channels of the tiles that gradients of `dy` need, for the choice of bands. */
+int64_t ftso_gradients_tile_channels(const ftso_gradients *gradients);
+/* Those of `dy` work on bands of so many rows of it at the most; their tiles are placed behind *scratch floats. */
+void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                          int64_t rows, int64_t *scratch);
+/* Clears the slots of this item, which lie behind the epilogue's. */
+void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
+                          const ftso_epilogue *epilogue, int64_t planned_batch);
+/* Adds what rows [row, row + rows) of image n give, for all gradients of `dy`, which lies at `at`; rows NULL: as placed. */
+void ftso_gradients_run(ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                        LLVMValueRef image, LLVMValueRef row, LLVMValueRef rows, LLVMValueRef at,
+                        int64_t dy_row);
+/* ftso_emit_frame_finish for a region that may have gradients. */
+void ftso_gradients_finish(ftso_emitter *e, const ftso_gradients *gradients,
+                           const ftso_epilogue *epilogue, const char *symbol,
+                           int64_t images_per_item, int64_t planned_batch,
+                           ftso_launch_shape *out_shape);
 
 #endif

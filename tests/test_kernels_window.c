@@ -12,7 +12,7 @@
 static const char *const operators[] = {"dwconv",   "dwconv_dx",   "dwconv_dw",  "max_pool",
                                         "avg_pool", "max_pool_dx", "avg_pool_dx"};
 
-enum { BARE_CASES = 24, WRAPPED_CASES = 24, LED_CASES = 24, MANY_IMAGES = 70 };
+enum { BARE_CASES = 24, WRAPPED_CASES = 24, BACKWARD_CASES = 30, LED_CASES = 24, MANY_IMAGES = 70 };
 
 static int lab_setup(void **state)
 {
@@ -140,6 +140,68 @@ static void led(void **state)
     }
 }
 
+/*
+ * Gradients of a window, alone or with a 1x1 convolution behind it: weight gradients run beside the core that reads the same
+ * image, and the 1x1 convolution's transpose leads the depthwise one's.
+ */
+static void backward(void **state)
+{
+    static const char *const windows[] = {"dwconv", "conv"};
+    test_random random = {109};
+    size_t beside = 0, leads = 0;
+    for (int i = 0; i < BACKWARD_CASES; i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        const char *window = windows[i % 5 == 4];
+        test_op_case c;
+        assert_true(test_op_case_make(ftso_op_find(ftso_primitives(), window), &random, &c));
+        if (i % 6 == 0) plan_more(&c);
+        if (i % 3) { /* a window that keeps the map, wider than bands are high now and then */
+            int64_t kernel = 1 + 2 * test_below(&random, 4);
+            c.inputs[1].dim[2] = c.inputs[1].dim[3] = kernel;
+            for (int a = 0; a < c.op->attr_count; a++) c.attrs[a] = c.op->attrs[a].fallback;
+            static const char *const pads[] = {"pad_top", "pad_bottom", "pad_left", "pad_right"};
+            for (size_t k = 0; k < FTSO_COUNT(pads); k++)
+                c.attrs[ftso_op_attr(c.op, pads[k])].i = kernel / 2;
+        }
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        wrapping w = {&graph, &random, 0};
+        ftso_value x = wrapping_operand(&w, c.inputs[0]), kernel = wrapping_leaf(&w, c.inputs[1]);
+        ftso_value given[] = {ftso_graph_unary(&graph, "relu", x), kernel}, wrt[] = {x, kernel, 0};
+        ftso_value y = ftso_graph_add(&graph, window, given, 2, c.attrs, (size_t)c.op->attr_count);
+        if (i % 4) {
+            ftso_shape inner = ftso_shape_weight(1 + test_below(&random, 40),
+                                                 ftso_graph_shape(&graph, y).dim[1], 1, 1);
+            wrt[2] = wrapping_leaf(&w, inner);
+            y = ftso_graph_binary(&graph, "conv", y, wrt[2]);
+        }
+        ftso_value dy = wrapping_operand(&w, ftso_graph_shape(&graph, y)), gradients[3];
+        ftso_graph_gradient(&graph, ftso_graph_binary(&graph, "dot", y, dy), wrt, i % 4 ? 3 : 2,
+                            gradients);
+        ftso_graph_output(&graph, "kernel_gradient", gradients[1], FTSO_NO_VALUE);
+        if (i % 4) ftso_graph_output(&graph, "inner_gradient", gradients[2], FTSO_NO_VALUE);
+        ftso_graph_output(&graph, "image_gradient", gradients[0], FTSO_NO_VALUE);
+        if (i % 2)
+            ftso_graph_output(&graph, "squares",
+                              ftso_graph_binary(&graph, "channel_dot", gradients[0], gradients[0]),
+                              FTSO_NO_VALUE);
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
+        test_ok(ftso_schedule_verify(schedule));
+        for (size_t r = 0; r < schedule->region_count; r++) {
+            beside += schedule->regions[r].gradient_count;
+            for (size_t k = 0; k < schedule->regions[r].lead_count; k++)
+                leads +=
+                    ftso_node_is(ftso_graph_node(&graph, schedule->regions[r].leads[k]), "conv_dx");
+        }
+        kernel_lab_check(*state, &graph, NULL, NULL, (uint64_t)i);
+        ftso_arena_deinit(&arena);
+    }
+    print_message("backward: %zu weight gradients beside cores, %zu leads\n", beside, leads);
+    assert_true(beside > BACKWARD_CASES && leads > BACKWARD_CASES / 4);
+}
+
 /* Kernels wider than what a register block holds. */
 static void large_kernels(void **state)
 {
@@ -186,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bare, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(wrapped, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(led, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(backward, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(large_kernels, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,89 @@ static void depthwise_leads(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* The gradient of relu -> dwconv -> conv; `again`: of the depthwise result too. */
+static ftso_graph *separable_gradient(ftso_arena *arena, int64_t stride, bool again)
+{
+    ftso_graph *graph = separable(arena, 1, stride, true);
+    ftso_value given[8] = {0}, gradients[3], y = 0, mid = 0, relu = 0;
+    size_t count = 0;
+    for (size_t v = 0; v < graph->node_count; v++) {
+        const ftso_node *node = &graph->nodes[v];
+        if (ftso_node_is(node, "input")) given[count++] = (ftso_value)v;
+        if (ftso_node_is(node, "conv")) y = (ftso_value)v;
+        if (ftso_node_is(node, "dwconv")) mid = (ftso_value)v;
+        if (ftso_node_is(node, "relu") && !relu) relu = (ftso_value)v;
+    }
+    assert_true(count == 3);
+    ftso_value loss = ftso_graph_binary(graph, "dot", y, y);
+    if (again)
+        loss = ftso_graph_binary(graph, "add", loss, ftso_graph_binary(graph, "dot", mid, mid));
+    ftso_graph_gradient(graph, loss, given, 3, gradients);
+    for (size_t i = 0; i < 3; i++)
+        ftso_graph_output(graph, ftso_format(arena, "gradient%zu", i), gradients[i], FTSO_NO_VALUE);
+    return graph;
+}
+
+static ftso_region *find_beside(ftso_schedule *schedule)
+{
+    for (size_t r = 0; r < schedule->region_count; r++)
+        if (schedule->regions[r].gradient_count) return &schedule->regions[r];
+    return NULL;
+}
+
+static void gradients_run_beside(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_schedule *schedule;
+    ftso_graph *graph = separable_gradient(&arena, 1, false);
+    test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+    nets_same_schedule(graph, schedule, 2, 1e-8);
+    ftso_region *region = find_beside(schedule);
+    assert_non_null(region);
+    assert_string_equal(region->kernel_class, "depthwise");
+    assert_int_equal(region->lead_count, 1);
+    assert_int_equal(region->gradient_count, 2);
+    assert_int_equal(region->write_count, 3);
+    /* what the verifier must notice */
+    ftso_region whole = *region;
+    region->gradient_count = 1;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    region->gradients = region->cores;
+    region->gradient_count = 1;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    region->lead_count = 0;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    ftso_value *writes = FTSO_ARRAY(&arena, ftso_value, whole.write_count + 1);
+    for (size_t i = 0; i < whole.write_count; i++) writes[i] = whole.writes[i];
+    writes[region->write_count++] = region->leads[0];
+    region->writes = writes;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    test_ok(ftso_schedule_verify(schedule));
+    /* a lead that somebody else reads leads nothing */
+    graph = separable_gradient(&arena, 1, true);
+    test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+    nets_same_schedule(graph, schedule, 2, 1e-8);
+    assert_int_equal(count_leads(schedule), 1);
+    /* nor does one that sees other pixels; and the switches */
+    test_ok(ftso_schedule_form(&arena, separable_gradient(&arena, 2, false), NULL, &schedule));
+    assert_int_equal(count_leads(schedule), 0);
+    ftso_fusion fusion = ftso_fusion_default();
+    fusion.chained = false;
+    test_ok(ftso_schedule_form(&arena, separable_gradient(&arena, 1, false), &fusion, &schedule));
+    assert_int_equal(count_leads(schedule), 0);
+    assert_non_null(find_beside(schedule));
+    fusion.horizontal = false;
+    test_ok(ftso_schedule_form(&arena, separable_gradient(&arena, 1, false), &fusion, &schedule));
+    assert_null(find_beside(schedule));
+    ftso_arena_deinit(&arena);
+}
+
 static void what_has_no_kernel_is_refused(void **state)
 {
     (void)state;
@@ -272,9 +355,13 @@ static void what_has_no_kernel_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs_schedule),        cmocka_unit_test(super_nets_schedule),
-        cmocka_unit_test(equal_regions_have_equal_keys), cmocka_unit_test(forming_is_deterministic),
-        cmocka_unit_test(switches_do_something),         cmocka_unit_test(depthwise_leads),
+        cmocka_unit_test(random_graphs_schedule),
+        cmocka_unit_test(super_nets_schedule),
+        cmocka_unit_test(equal_regions_have_equal_keys),
+        cmocka_unit_test(forming_is_deterministic),
+        cmocka_unit_test(switches_do_something),
+        cmocka_unit_test(depthwise_leads),
+        cmocka_unit_test(gradients_run_beside),
         cmocka_unit_test(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,6 +246,65 @@ static int led_draft(ftso_former *f, const ftso_node *node)
     return home;
 }
 
+/* Whether all that the weight gradient needs besides dy is there before draft `home` runs. */
+static bool is_ready(const ftso_former *f, const ftso_node *gradient, int home)
+{
+    ftso_value x = gradient->inputs[1];
+    return f->image_time[x] < home && f->vector_time[x] < home;
+}
+
+static bool is_beside(const ftso_draft *draft, ftso_value core)
+{
+    for (size_t i = 0; i < draft->lead_count; i++)
+        if (draft->leads[i] == core) return true;
+    return draft->core_count == 1 && draft->cores[0] == core && !draft->adds_up;
+}
+
+/* The draft of a core that reads the gradient image that the weight gradient reads. */
+static int gradient_draft(const ftso_former *f, const ftso_node *gradient)
+{
+    if (!f->fusion.horizontal || !f->fusion.epilogue) return FTSO_NOWHERE;
+    ftso_value dy = gradient->inputs[0];
+    for (size_t i = f->user_start[dy]; i < f->user_start[dy + 1]; i++) {
+        ftso_value user = f->users[i];
+        const ftso_node *core = &f->graph->nodes[user];
+        if (f->home[user] == FTSO_NOWHERE || core->inputs[0] != dy ||
+            !ftso_covers_operand(f->graph, core))
+            continue;
+        if (is_beside(&f->drafts[f->home[user]], user) && is_ready(f, gradient, f->home[user]))
+            return f->home[user];
+    }
+    return FTSO_NOWHERE;
+}
+
+/* The draft of the transposed 1x1 convolution that could lead this transposed depthwise one, the last draft so far: nothing but
+ * this core and weight gradients may ask for what it makes. */
+static int led_back_draft(ftso_former *f, const ftso_node *node)
+{
+    ftso_value operand = node->inputs[0];
+    const ftso_node *lead = &f->graph->nodes[operand];
+    if (!f->fusion.chained || !f->fusion.epilogue || !ftso_node_is(node, "dwconv_dx") ||
+        !ftso_node_is(lead, "conv_dx") || !ftso_covers_operand(f->graph, node) ||
+        !ftso_is_pixel_by_pixel(f->graph, lead) || f->forced[operand])
+        return FTSO_NOWHERE;
+    int home = f->home[operand];
+    if (home != (int)f->draft_count - 1 || !is_beside(&f->drafts[home], operand) ||
+        f->vector_time[node->inputs[1]] >= home)
+        return FTSO_NOWHERE;
+    for (size_t i = f->user_start[operand]; i < f->user_start[operand + 1]; i++) {
+        const ftso_node *user = &f->graph->nodes[f->users[i]];
+        if (user == node) continue;
+        if (!f->fusion.horizontal || !ftso_is_weight_gradient(user) || user->inputs[1] == operand ||
+            !is_ready(f, user, home))
+            return FTSO_NOWHERE;
+    }
+    ftso_draft *draft = &f->drafts[home];
+    draft->core_count = 0;
+    draft->kernel_class = node->op->kernel_class;
+    FTSO_PUSH(f->arena, draft->leads, draft->lead_count, draft->lead_capacity, operand);
+    return home;
+}
+
 static void add_core(ftso_former *f, ftso_value value, int home)
 {
     const ftso_node *node = &f->graph->nodes[value];
@@ -264,8 +323,17 @@ static void place_core(ftso_former *f, ftso_value value)
 {
     const ftso_node *node = &f->graph->nodes[value];
     if (f->sum[value] != FTSO_NO_VALUE) return;
-    int home = horizontal_draft(f, node);
+    int home = ftso_is_weight_gradient(node) ? gradient_draft(f, node) : FTSO_NOWHERE;
+    if (home != FTSO_NOWHERE) {
+        ftso_draft *draft = &f->drafts[home];
+        FTSO_PUSH(f->arena, draft->gradients, draft->gradient_count, draft->gradient_capacity,
+                  value);
+        f->home[value] = f->joins[value] = f->vector_time[value] = home;
+        return;
+    }
+    home = horizontal_draft(f, node);
     if (home == FTSO_NOWHERE) home = led_draft(f, node);
+    if (home == FTSO_NOWHERE) home = led_back_draft(f, node);
     if (home == FTSO_NOWHERE)
         home = new_draft(f, node->op->kernel_class, node->shape, core_absorbs(f, node));
     add_core(f, value, home);
@@ -381,6 +449,7 @@ static void set_up(ftso_former *f)
 {
     f->roles = FTSO_ARRAY(f->arena, ftso_role, f->count);
     f->forced = FTSO_ARRAY(f->arena, bool, f->count);
+    f->placed = FTSO_ARRAY(f->arena, bool, f->count);
     f->written = FTSO_ARRAY(f->arena, bool, f->count);
     f->home = FTSO_ARRAY(f->arena, int, f->count);
     f->joins = FTSO_ARRAY(f->arena, int, f->count);
@@ -400,6 +469,62 @@ static void set_up(ftso_former *f)
     find_summands(f);
 }
 
+static void place(ftso_former *f, ftso_value value);
+
+/*
+ * The transposed core that reads the weight gradient's dy may come later in the graph, because of weights that were merged: it
+ * is then placed first, unless it depends on the gradient or images are made in between, whose epilogues it would miss.
+ */
+static void place_partner(ftso_former *f, ftso_value gradient)
+{
+    ftso_value dy = f->graph->nodes[gradient].inputs[0];
+    for (size_t i = f->user_start[dy]; i < f->user_start[dy + 1]; i++) {
+        ftso_value core = f->users[i];
+        const ftso_node *node = &f->graph->nodes[core];
+        if (core < gradient || f->placed[core] || node->inputs[0] != dy ||
+            f->sum[core] != FTSO_NO_VALUE || !ftso_covers_operand(f->graph, node))
+            continue;
+        bool *needed = FTSO_ARRAY(f->arena, bool, core - gradient + 1), possible = true;
+        needed[core - gradient] = true;
+        for (ftso_value v = core; v > gradient; v--) {
+            possible = possible && (v == core || f->roles[v] != FTSO_ROLE_CORE ||
+                                    !ftso_former_is_image(f, v) || !f->live[v]);
+            if (!needed[v - gradient]) continue;
+            const ftso_node *of = &f->graph->nodes[v];
+            for (uint32_t k = 0; k < of->input_count; k++)
+                if (of->inputs[k] >= gradient) needed[of->inputs[k] - gradient] = true;
+        }
+        if (!possible || needed[0]) continue;
+        for (ftso_value v = gradient + 1; v <= core; v++)
+            if (needed[v - gradient]) place(f, v);
+        return;
+    }
+}
+
+static void place(ftso_former *f, ftso_value value)
+{
+    if (!f->live[value] || f->placed[value]) return;
+    f->placed[value] = true;
+    switch (f->roles[value]) {
+    case FTSO_ROLE_POINTWISE:
+        place_pointwise(f, value);
+        break;
+    case FTSO_ROLE_REDUCTION:
+        place_reduction(f, value);
+        break;
+    case FTSO_ROLE_CORE:
+        if (ftso_is_weight_gradient(&f->graph->nodes[value])) place_partner(f, value);
+        place_core(f, value);
+        break;
+    case FTSO_ROLE_LEAF:
+    case FTSO_ROLE_LITERAL:
+    case FTSO_ROLE_ALIAS:
+    case FTSO_ROLE_ALGEBRA:
+        place_other(f, value);
+        break;
+    }
+}
+
 ftso_status ftso_schedule_form(ftso_arena *arena, const ftso_graph *graph,
                                const ftso_fusion *fusion, ftso_schedule **out_schedule)
 {
@@ -412,26 +537,7 @@ ftso_status ftso_schedule_form(ftso_arena *arena, const ftso_graph *graph,
     set_up(&f);
     ftso_status status = check(&f);
     if (status.code == FTSO_OK) {
-        for (size_t v = 0; v < f.count; v++) {
-            if (!f.live[v]) continue;
-            switch (f.roles[v]) {
-            case FTSO_ROLE_POINTWISE:
-                place_pointwise(&f, (ftso_value)v);
-                break;
-            case FTSO_ROLE_REDUCTION:
-                place_reduction(&f, (ftso_value)v);
-                break;
-            case FTSO_ROLE_CORE:
-                place_core(&f, (ftso_value)v);
-                break;
-            case FTSO_ROLE_LEAF:
-            case FTSO_ROLE_LITERAL:
-            case FTSO_ROLE_ALIAS:
-            case FTSO_ROLE_ALGEBRA:
-                place_other(&f, (ftso_value)v);
-                break;
-            }
-        }
+        for (size_t v = 0; v < f.count; v++) place(&f, (ftso_value)v);
         ftso_former_cut(&f);
         *out_schedule = ftso_former_assemble(&f, arena);
     }

@@ -27,6 +27,8 @@ typedef struct ftso_draft {
     size_t core_count, core_capacity;
     ftso_value *leads;
     size_t lead_count, lead_capacity;
+    ftso_value *gradients; /* weight gradients beside the core */
+    size_t gradient_count, gradient_capacity;
     ftso_value *stored; /* pointwise values assigned here because they must be in memory */
     size_t stored_count, stored_capacity;
     ftso_value *touched; /* images that these read or are */
@@ -44,6 +46,7 @@ typedef struct ftso_former {
     size_t count; /* values of the graph */
     ftso_role *roles;
     bool *live;
+    bool *placed; /* form.c is done with it */
     bool *forced; /* must be in memory: outputs; everything pointwise when prologues are off */
     int *
         home; /* draft that computes it and it alone (cores, reductions, stored values), or FTSO_NOWHERE */
@@ -72,8 +75,10 @@ typedef struct ftso_location {
     ftso_value base;
     int64_t element;
 } ftso_location;
-/* Whether each pixel of a `conv` follows from the same pixel of its operand. */
+/* Whether each pixel of a `conv`, or of its transpose, follows from the same pixel of its operand. */
 bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv);
+/* Whether a node is a weight gradient; its operands are the gradient image and what the window saw. */
+bool ftso_is_weight_gradient(const ftso_node *node);
 /* Values that the outputs need; `arena` owns the result. */
 bool *ftso_live(ftso_arena *arena, const ftso_graph *graph);
 /* For every live value; values of their own are their own base. `arena` owns the result. */

@@ -66,6 +66,21 @@ bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv)
            x.dim[2] == conv->shape.dim[2] && x.dim[3] == conv->shape.dim[3];
 }
 
+bool ftso_covers_operand(const ftso_graph *graph, const ftso_node *core)
+{
+    if (!ftso_node_is(core, "conv_dx") && !ftso_node_is(core, "dwconv_dx")) return false;
+    ftso_shape operand = graph->nodes[core->inputs[0]].shape;
+    return ftso_node_int(core, "stride") == 1 && operand.dim[2] == core->shape.dim[2] &&
+           operand.dim[3] == core->shape.dim[3] && ftso_node_int(core, "pad_top") >= 0 &&
+           ftso_node_int(core, "pad_bottom") >= 0 && ftso_node_int(core, "pad_left") >= 0 &&
+           ftso_node_int(core, "pad_right") >= 0;
+}
+
+bool ftso_is_weight_gradient(const ftso_node *node)
+{
+    return ftso_node_is(node, "conv_dw") || ftso_node_is(node, "dwconv_dw");
+}
+
 bool *ftso_live(ftso_arena *arena, const ftso_graph *graph)
 {
     bool *live = FTSO_ARRAY(arena, bool, graph->node_count);

@@ -90,21 +90,59 @@ static ftso_status check_nodes(checker *c, const ftso_region *region, size_t r)
     return FTSO_STATUS_OK;
 }
 
-/* A lead makes the operand of the cores, pixel by pixel. */
+/* Whether the lead may lead to the core: forward, a depthwise convolution to a 1x1 one; backward, the other way round. */
+static bool leads_to(const ftso_graph *graph, ftso_value lead, ftso_value core)
+{
+    const ftso_node *from = &graph->nodes[lead], *to = &graph->nodes[core];
+    if (to->inputs[0] != lead) return false;
+    if (ftso_node_is(from, "dwconv"))
+        return ftso_node_is(to, "conv") && ftso_is_pixel_by_pixel(graph, to);
+    return ftso_node_is(from, "conv_dx") && ftso_is_pixel_by_pixel(graph, from) &&
+           ftso_node_is(to, "dwconv_dx") && ftso_covers_operand(graph, to);
+}
+
+/* A lead makes the operand of the cores; a transposed one nothing else. */
 static ftso_status check_leads(checker *c, const ftso_region *region, size_t r)
 {
     if (region->lead_count == 0) return FTSO_STATUS_OK;
     ftso_value lead = region->leads[0];
     if (region->lead_count > 1) return broken(r, region->leads[1], "a second lead");
-    if (!ftso_node_is(&c->graph->nodes[lead], "dwconv")) return broken(r, lead, "cannot lead");
     if (c->here[lead] != r + 1) return broken(r, lead, "lead not computed");
-    for (size_t i = 0; i < region->core_count; i++) {
-        const ftso_node *core = &c->graph->nodes[region->cores[i]];
-        if (!ftso_node_is(core, "conv") || core->inputs[0] != lead ||
-            !ftso_is_pixel_by_pixel(c->graph, core))
+    for (size_t i = 0; i < region->core_count; i++)
+        if (!leads_to(c->graph, lead, region->cores[i]))
             return broken(r, region->cores[i], "core that the lead does not lead to");
+    if (region->core_count == 0) return broken(r, lead, "leads to nothing");
+    if (ftso_node_is(&c->graph->nodes[lead], "dwconv")) return FTSO_STATUS_OK;
+    if (region->core_count > 1) return broken(r, region->cores[1], "a second core that is led");
+    for (size_t i = 0; i < region->node_count; i++) {
+        const ftso_node *node = &c->graph->nodes[region->nodes[i]];
+        bool may = region->nodes[i] == region->cores[0] || ftso_is_weight_gradient(node);
+        for (uint32_t k = 0; k < ftso_node_needs(node); k++)
+            if (node->inputs[k] == lead && (!may || k > 0))
+                return broken(r, region->nodes[i], "reads a lead that is kept in part");
     }
-    return region->core_count ? FTSO_STATUS_OK : broken(r, lead, "leads to nothing");
+    for (size_t i = 0; i < region->write_count; i++)
+        if (region->writes[i] == lead) return broken(r, lead, "a lead that is kept in part");
+    return FTSO_STATUS_OK;
+}
+
+/* Weight gradients beside the core read what it or its lead reads, and nothing that is made here. */
+static ftso_status check_gradients(checker *c, const ftso_region *region, size_t r)
+{
+    for (size_t i = 0; i < region->gradient_count; i++) {
+        ftso_value value = region->gradients[i];
+        const ftso_node *gradient = &c->graph->nodes[value];
+        if (!ftso_is_weight_gradient(gradient)) return broken(r, value, "is no weight gradient");
+        if (c->here[value] != r + 1) return broken(r, value, "weight gradient not computed");
+        if (region->core_count != 1) return broken(r, value, "beside no single core");
+        const ftso_node *core = &c->graph->nodes[region->cores[0]];
+        bool own = core->inputs[0] == gradient->inputs[0], leads = false;
+        for (size_t k = 0; k < region->lead_count; k++)
+            leads = leads || c->graph->nodes[region->leads[k]].inputs[0] == gradient->inputs[0];
+        if (!ftso_covers_operand(c->graph, core) || (!own && !leads))
+            return broken(r, value, "beside a core that does not read its operand");
+    }
+    return FTSO_STATUS_OK;
 }
 
 static ftso_status check_cores(checker *c, const ftso_region *region, size_t r)
@@ -112,7 +150,7 @@ static ftso_status check_cores(checker *c, const ftso_region *region, size_t r)
     size_t found = 0;
     for (size_t i = 0; i < region->node_count; i++)
         found += ftso_value_role(c->graph, region->nodes[i]) == FTSO_ROLE_CORE;
-    if (found != region->core_count + region->lead_count)
+    if (found != region->core_count + region->lead_count + region->gradient_count)
         return broken(r, region->node_count ? region->nodes[0] : 0, "has a core not listed");
     const ftso_node *first = region->core_count ? &c->graph->nodes[region->cores[0]] : NULL;
     for (size_t i = 0; i < region->core_count; i++) {
@@ -207,6 +245,7 @@ ftso_status ftso_schedule_verify(const ftso_schedule *schedule)
         if (status.code == FTSO_OK) status = check_nodes(&c, region, r);
         if (status.code == FTSO_OK) status = check_cores(&c, region, r);
         if (status.code == FTSO_OK) status = check_leads(&c, region, r);
+        if (status.code == FTSO_OK) status = check_gradients(&c, region, r);
         if (status.code == FTSO_OK) status = check_writes(&c, region, r);
     }
     if (status.code == FTSO_OK) status = check_end(&c);

@@ -8,7 +8,13 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { BUDGET_FLOATS = 12288, MAX_PIXELS = 6, MAX_UNROLLED = 7, MAX_SEEN = 64 };
+enum {
+    BUDGET_FLOATS = 12288,
+    LED_BUDGET_FLOATS = 24576,
+    MAX_PIXELS = 6,
+    MAX_UNROLLED = 7,
+    MAX_SEEN = 64
+};
 
 ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value)
 {
@@ -170,7 +176,180 @@ void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d)
     for (int i = 0; i < d->taps.phase_count; i++) emit_phase(e, d, &d->taps.phases[i]);
 }
 
-/* ---------------------------------------------------------------- alone in its region */
+/* ---------------------------------------------------------------- the region */
+
+/*
+ * A transposed 1x1 convolution may lead: it makes the rows of the tile, each row of the map once. The tile then goes on from
+ * band to band: its last rows are the next one's first.
+ */
+typedef struct job {
+    ftso_emitter *e;
+    ftso_depthwise d;
+    bool led;
+    ftso_contraction lead;
+    ftso_gradients gradients;
+    int64_t tile_offset, result_offset; /* floats into scratch */
+    LLVMValueRef image, band;
+} job;
+
+static int64_t row_floats(const job *j)
+{
+    return j->d.band.tile_columns * j->d.stored;
+}
+
+/* Map pixel (band's first row, 0) in the tile. */
+static int64_t inside_tile(const job *j)
+{
+    return -j->d.band.first_row * row_floats(j) - j->d.band.first_column * j->d.stored;
+}
+
+static void zero(ftso_emitter *e, LLVMValueRef at, LLVMValueRef floats)
+{
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), floats, e->target.vector_floats, false, NULL, 0);
+    ftso_emit_store(e, ftso_emit_splat_of(e, 0), ftso_emit_at(e, at, loop.index));
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
+/* Rows that the last band's tile has already, or rows above the map. */
+static void keep_rows(job *j, LLVMValueRef is_first)
+{
+    ftso_emitter *e = j->e;
+    const ftso_band *band = &j->d.band;
+    int64_t kept = (band->tile_rows - band->rows) * row_floats(j);
+    ftso_if branch;
+    ftso_loop loop;
+    if (kept > 0) {
+        ftso_emit_if(e, &branch, LLVMBuildNot(e->builder, is_first, ""));
+        ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, kept),
+                       e->target.vector_floats, true, NULL, 0);
+        LLVMValueRef to = ftso_emit_at(e, j->d.tile, loop.index);
+        LLVMValueRef from = ftso_emit_at(e, to, ftso_emit_i64(e, band->rows * row_floats(j)));
+        ftso_emit_store(e, ftso_emit_load_vector(e, from), to);
+        ftso_emit_loop_end(e, &loop, NULL);
+        ftso_emit_if_end(e, &branch);
+    }
+    if (band->first_row < 0) {
+        ftso_emit_if(e, &branch, is_first);
+        zero(e, j->d.tile, ftso_emit_i64(e, -band->first_row * row_floats(j)));
+        ftso_emit_if_end(e, &branch);
+    }
+}
+
+/* The tile of the band, by the lead; and the weight gradients of the lead's operand. */
+static void emit_lead(job *j)
+{
+    ftso_emitter *e = j->e;
+    const ftso_band *band = &j->d.band;
+    ftso_contraction *c = &j->lead;
+    LLVMValueRef top = ftso_emit_add(e, ftso_emit_mul(e, j->band, band->rows),
+                                     ftso_emit_i64(e, band->first_row)),
+                 is_first = LLVMBuildICmp(e->builder, LLVMIntEQ, j->band, ftso_emit_i64(e, 0), "");
+    keep_rows(j, is_first);
+    LLVMValueRef begin = LLVMBuildSelect(
+                     e->builder, is_first, ftso_emit_i64(e, 0),
+                     ftso_emit_add(e, top, ftso_emit_i64(e, band->tile_rows - band->rows)), ""),
+                 end = ftso_emit_add(e, top, ftso_emit_i64(e, band->tile_rows)),
+                 limit = ftso_emit_min_i64(e, end, ftso_emit_i64(e, c->taps.in_h));
+    c->rows = LLVMBuildNSWSub(e->builder, limit, begin, "");
+    if (c->in_place) {
+        LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, j->image, c->taps.in_h), begin);
+        c->tile = ftso_emit_at(e, e->address[c->operand],
+                               ftso_emit_mul(e, number, c->taps.in_w * c->tile_stored));
+    } else {
+        c->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset));
+        ftso_tile tile = {.value = c->operand,
+                          .image = j->image,
+                          .row = begin,
+                          .rows = band->tile_rows,
+                          .row_count = c->rows,
+                          .columns = c->taps.in_w,
+                          .step = 1,
+                          .address = c->tile};
+        ftso_emit_tile(e, &tile);
+    }
+    LLVMValueRef row = LLVMBuildNSWSub(e->builder, begin, top, "");
+    c->result = ftso_emit_at(
+        e, ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, -band->first_column * j->d.stored)),
+        ftso_emit_mul(e, row, row_floats(j)));
+    LLVMValueRef next = ftso_emit_add(e, j->band, ftso_emit_i64(e, 1));
+    ftso_ahead ahead = ftso_ahead_of(e, j->d.value, j->image,
+                                     ftso_emit_mul(e, next, band->rows * j->d.taps.out_w));
+    c->ahead = &ahead;
+    ftso_contraction_run(e, c);
+    LLVMValueRef last = LLVMBuildNSWSub(e->builder, limit, top, "");
+    zero(e, ftso_emit_at(e, j->d.tile, ftso_emit_mul(e, last, row_floats(j))),
+         ftso_emit_mul(e, LLVMBuildNSWSub(e->builder, end, limit, ""), row_floats(j)));
+    ftso_gradients_run(e, &j->gradients, c->operand, j->image, begin, c->rows, c->tile,
+                       c->taps.in_w * c->tile_stored);
+}
+
+/* Chooses the bands and places everything; returns floats of scratch. */
+static int64_t describe(job *j, ftso_epilogue *epilogue, int64_t planned)
+{
+    ftso_emitter *e = j->e;
+    ftso_depthwise *d = &j->d;
+    ftso_contraction *c = &j->lead;
+    j->led = e->region->lead_count > 0;
+    j->gradients = ftso_gradients_of(e);
+    int64_t tile_channels = d->stored + ftso_gradients_tile_channels(&j->gradients);
+    epilogue->shared_offset = ftso_depthwise_packed_floats(d);
+    if (j->led) {
+        epilogue->whole = true;
+        *c = ftso_contraction_of(e, e->region->leads[0]);
+        FTSO_ASSERT(c->value == d->operand && ftso_taps_pixel_by_pixel(&c->taps));
+        c->packed_offset = epilogue->shared_offset;
+        epilogue->shared_offset += ftso_contraction_packed_floats(e, c);
+        if (!c->in_place) tile_channels += c->tile_stored;
+    }
+    d->band =
+        ftso_band_of(&d->taps, tile_channels, d->stored, j->led ? LED_BUDGET_FLOATS : BUDGET_FLOATS,
+                     ftso_emit_least_bands(e, epilogue, planned, d->taps.out_h));
+    int64_t scratch = 0;
+    j->tile_offset = scratch;
+    scratch += ftso_band_tile_floats(e, &d->band, d->stored);
+    j->result_offset = scratch;
+    scratch += d->band.rows * d->taps.out_w * d->stored;
+    if (j->led) {
+        c->band = ftso_band_with(&c->taps, d->band.tile_rows);
+        c->result_columns = d->band.tile_columns;
+        c->block = ftso_block_vectors(e, c->vectors, c->taps.out_w);
+        c->tile_offset = scratch;
+        if (!c->in_place) scratch += ftso_band_tile_floats(e, &c->band, c->tile_stored);
+        ftso_gradients_place(e, &j->gradients, c->operand, d->band.tile_rows, &scratch);
+    }
+    ftso_gradients_place(e, &j->gradients, d->operand, d->band.rows, &scratch);
+    return scratch;
+}
+
+static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, int64_t planned)
+{
+    ftso_emitter *e = j->e;
+    ftso_depthwise *d = &j->d;
+    int64_t pixels = d->band.rows * d->taps.out_w;
+    ftso_emit_epilogue_begin(e, epilogue);
+    ftso_gradients_begin(e, &j->gradients, epilogue, planned);
+    d->packed = e->shared;
+    d->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
+    d->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->result_offset));
+    /* the columns beside the map stay so */
+    if (j->led) zero(e, d->tile, ftso_emit_i64(e, d->band.tile_rows * row_floats(j)));
+    ftso_emit_frame(e, frame, epilogue, planned, d->taps.out_h / d->band.rows);
+    j->image = frame->images.index;
+    j->band = frame->rows.index;
+    if (j->led)
+        emit_lead(j);
+    else
+        ftso_emit_band_tile(e, &d->band, d->operand, j->image, j->band, d->tile);
+    ftso_depthwise_run(e, d);
+    ftso_gradients_run(e, &j->gradients, d->operand, j->image,
+                       ftso_emit_mul(e, j->band, d->band.rows), NULL,
+                       ftso_emit_at(e, d->tile, ftso_emit_i64(e, inside_tile(j))), row_floats(j));
+    LLVMValueRef results[] = {d->result, NULL};
+    ftso_emit_epilogue_run(e, epilogue, j->image, ftso_emit_mul(e, j->band, pixels),
+                           ftso_emit_i64(e, pixels), results);
+    ftso_emit_frame_end(e, frame);
+}
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
                         const char *symbol, ftso_launch_shape *out_shape)
@@ -178,36 +357,25 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     (void)schedule;
     FTSO_ASSERT(region->core_count == 1);
     ftso_emit_reads_are_constant(e);
-    ftso_depthwise d = ftso_depthwise_of(e, region->cores[0]);
-    ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, ftso_depthwise_packed_floats(&d));
-    int64_t planned = ftso_kernel_shape(e, d.value).dim[0];
-    d.band = ftso_band_of(&d.taps, d.stored, d.stored, BUDGET_FLOATS,
-                          ftso_emit_least_bands(e, &epilogue, planned, d.taps.out_h));
+    job j = {.e = e, .d = ftso_depthwise_of(e, region->cores[0])};
+    ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
+    int64_t planned = ftso_kernel_shape(e, j.d.value).dim[0],
+            scratch = describe(&j, &epilogue, planned);
     ftso_emit_function(e, symbol, "prepare");
-    d.packed = e->shared;
-    ftso_depthwise_pack(e, &d);
+    j.d.packed = e->shared;
+    ftso_depthwise_pack(e, &j.d);
+    if (j.led) ftso_contraction_pack(e, &j.lead);
     ftso_emit_return(e);
 
-    int64_t tile_floats = ftso_band_tile_floats(e, &d.band, d.stored),
-            pixels = d.band.rows * d.taps.out_w;
-    ftso_emit_function(e, symbol, "body");
-    ftso_emit_epilogue_begin(e, &epilogue);
     ftso_frame frame;
-    ftso_emit_frame(e, &frame, &epilogue, planned, d.taps.out_h / d.band.rows);
-    LLVMValueRef image = frame.images.index, band = frame.rows.index;
-    d.packed = e->shared;
-    d.tile = e->scratch;
-    d.result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, tile_floats));
-    ftso_emit_band_tile(e, &d.band, d.operand, image, band, d.tile);
-    ftso_depthwise_run(e, &d);
-    ftso_emit_epilogue_run(e, &epilogue, image, ftso_emit_mul(e, band, pixels),
-                           ftso_emit_i64(e, pixels), &d.result);
-    ftso_emit_frame_end(e, &frame);
+    ftso_emit_function(e, symbol, "body");
+    emit_body(&j, &epilogue, &frame, planned);
     ftso_emit_return(e);
-    ftso_emit_frame_finish(e, &epilogue, symbol, frame.images_per_item, planned, out_shape);
+    ftso_gradients_finish(e, &j.gradients, &epilogue, symbol, frame.images_per_item, planned,
+                          out_shape);
     out_shape->has_prepare = true;
     out_shape->parts = frame.parts;
-    out_shape->scratch_bytes = 4 * (tile_floats + pixels * d.stored + 2 * e->target.vector_floats);
+    out_shape->scratch_bytes = 4 * (scratch + 2 * e->target.vector_floats);
     return FTSO_STATUS_OK;
 }
 

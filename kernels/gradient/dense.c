@@ -42,12 +42,14 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     sums[count + 1] = ftso_emit_at(e, g->dy_tile, lane);
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
-    int64_t columns = g->taps.out_w * (one_run ? g->band.rows : 1);
+    LLVMValueRef rows_here = g->rows ? g->rows : ftso_emit_i64(e, g->band.rows),
+                 one = ftso_emit_i64(e, 1), columns = ftso_emit_i64(e, g->taps.out_w);
     ftso_loop row, column;
-    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, one_run ? 1 : g->band.rows), 1,
-                   true, sums, count + 2);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, columns), 1, true, row.carried,
+    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), one_run ? one : rows_here, 1, !g->rows, sums,
                    count + 2);
+    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0),
+                   one_run ? ftso_emit_mul(e, rows_here, g->taps.out_w) : columns, 1,
+                   !(one_run && g->rows), row.carried, count + 2);
     LLVMValueRef x_at = column.carried[count], dy_at = column.carried[count + 1];
     for (int k = 0; k < vectors; k++)
         dy[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy_at, ftso_emit_i64(e, (int64_t)k * v)));

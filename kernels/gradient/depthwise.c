@@ -62,8 +62,8 @@ static void emit_block(ftso_emitter *e, const block *b)
         sums[i] = ftso_emit_load_vector(e, at[i]);
     }
     ftso_loop row, column;
-    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, g->band.rows), 1, true, sums,
-                   count);
+    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), g->rows ? g->rows : ftso_emit_i64(e, g->band.rows),
+                   1, !g->rows, sums, count);
     LLVMValueRef x = ftso_emit_at(e, b->x, ftso_emit_mul(e, row.index, x_row)),
                  dy = ftso_emit_at(e, b->dy, ftso_emit_mul(e, row.index, g->dy_row));
     for (int i = 0; i < count; i++) sums[i] = row.carried[i];

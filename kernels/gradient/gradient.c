@@ -1,5 +1,5 @@
 /*
- * Weight gradients: what dense and depthwise ones have in common.
+ * Weight gradients: what dense and depthwise ones have in common, alone in their region or beside the core that reads dy.
  *
  * In: both operands, as tiles of a band of rows or where they lie in memory. Out: one slot of float sums per item; finish adds
  * the slots up in item order, in double.
@@ -26,13 +26,12 @@ static ftso_gradient gradient_of(const ftso_emitter *e, ftso_value value)
     FTSO_ASSERT(g.kind);
     g.taps = ftso_taps_of(node, node->shape.dim[2], node->shape.dim[3], x, dy, false);
     g.x_in_place = ftso_kernel_in_memory(e, g.x) && ftso_taps_pixel_by_pixel(&g.taps);
-    g.dy_in_place = ftso_kernel_in_memory(e, g.dy);
-    g.dy_row = g.taps.out_w * g.dy_stored;
     g.slot_floats = g.kind->slot_floats(&g);
     return g;
 }
 
-static void clear_slot(ftso_emitter *e, ftso_gradient *g)
+/* The slot of this item, cleared. */
+static void begin(ftso_emitter *e, ftso_gradient *g)
 {
     ftso_loop clear;
     g->slot = ftso_emit_at(e, e->shared,
@@ -54,27 +53,22 @@ static LLVMValueRef rows_in_memory(ftso_emitter *e, ftso_value value, LLVMValueR
                         ftso_emit_mul(e, number, shape.dim[3] * ftso_emit_round(e, shape.dim[1])));
 }
 
-/* Finds or makes both operands of band number `band`, and adds what they give to the slot. */
-static void run_band(ftso_emitter *e, ftso_gradient *g, LLVMValueRef image, LLVMValueRef band)
+/* What the window sees of x under rows [row, …) of dy; then the sums of the rows that dy_tile holds. */
+static void run(ftso_emitter *e, ftso_gradient *g, LLVMValueRef image, LLVMValueRef row)
 {
-    LLVMValueRef row = ftso_emit_mul(e, band, g->band.rows);
     if (g->x_in_place) {
         g->x_tile = rows_in_memory(e, g->x, image, row);
     } else {
         g->x_tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, g->x_offset));
-        ftso_emit_band_tile(e, &g->band, g->x, image, band, g->x_tile);
-    }
-    if (g->dy_in_place) {
-        g->dy_tile = rows_in_memory(e, g->dy, image, row);
-    } else {
-        g->dy_tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, g->dy_offset));
-        ftso_tile tile = {.value = g->dy,
+        ftso_tile tile = {.value = g->x,
                           .image = image,
-                          .row = row,
-                          .rows = g->band.rows,
-                          .columns = g->taps.out_w,
-                          .step = 1,
-                          .address = g->dy_tile};
+                          .row = ftso_emit_add(e, ftso_emit_mul(e, row, g->taps.stride),
+                                               ftso_emit_i64(e, g->band.first_row)),
+                          .rows = g->band.tile_rows,
+                          .columns = g->band.tile_columns,
+                          .column = g->band.first_column,
+                          .step = g->band.step,
+                          .address = g->x_tile};
         ftso_emit_tile(e, &tile);
     }
     g->kind->run(e, g);
@@ -95,14 +89,7 @@ LLVMValueRef ftso_gradient_over_items(ftso_emitter *e, const ftso_gradient *g, L
     return LLVMBuildFPTrunc(e->builder, item.carried[0], e->vector, "");
 }
 
-/* Places the tiles that are needed behind *scratch floats. */
-static void place_tiles(const ftso_emitter *e, ftso_gradient *g, int64_t *scratch)
-{
-    g->x_offset = *scratch;
-    if (!g->x_in_place) *scratch += ftso_band_tile_floats(e, &g->band, g->x_stored);
-    g->dy_offset = *scratch;
-    if (!g->dy_in_place) *scratch += g->band.rows * g->dy_row;
-}
+/* ---------------------------------------------------------------- alone */
 
 ftso_status ftso_gradient_emit(ftso_emitter *e, const ftso_schedule *schedule,
                                const ftso_region *region, const char *symbol,
@@ -112,31 +99,141 @@ ftso_status ftso_gradient_emit(ftso_emitter *e, const ftso_schedule *schedule,
     FTSO_ASSERT(region->core_count == 1 && region->write_count == 1);
     ftso_emit_reads_are_constant(e);
     ftso_gradient g = gradient_of(e, region->cores[0]);
-    g.band = ftso_band_of(&g.taps, g.x_in_place ? 0 : g.x_stored, g.dy_in_place ? 0 : g.dy_stored,
+    ftso_gradients all = {&g, 1};
+    ftso_epilogue none = ftso_emit_epilogue_plan(e, 0);
+    bool in_place = ftso_kernel_in_memory(e, g.dy);
+    g.band = ftso_band_of(&g.taps, g.x_in_place ? 0 : g.x_stored, in_place ? 0 : g.dy_stored,
                           g.kind->budget_floats, 1);
     int64_t planned = ftso_kernel_shape(e, g.x).dim[0],
-            per_item = ftso_emit_images_per_item(e, planned),
-            items = (planned + per_item - 1) / per_item, scratch = 0;
-    place_tiles(e, &g, &scratch);
+            per_item = ftso_emit_images_per_item(e, planned), scratch = 0,
+            dy_row = g.taps.out_w * g.dy_stored;
+    ftso_gradients_place(e, &all, g.dy, g.band.rows, &scratch);
 
     ftso_emit_function(e, symbol, "body");
-    clear_slot(e, &g);
+    ftso_gradients_begin(e, &all, &none, planned);
     ftso_loop images, bands;
     ftso_emit_images(e, &images, per_item);
     ftso_emit_loop(e, &bands, ftso_emit_i64(e, 0), ftso_emit_i64(e, g.taps.out_h / g.band.rows), 1,
                    true, NULL, 0);
-    run_band(e, &g, images.index, bands.index);
+    LLVMValueRef row = ftso_emit_mul(e, bands.index, g.band.rows), dy;
+    if (in_place) {
+        dy = rows_in_memory(e, g.dy, images.index, row);
+    } else {
+        dy = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, scratch));
+        scratch += g.band.rows * dy_row;
+        ftso_tile tile = {.value = g.dy,
+                          .image = images.index,
+                          .row = row,
+                          .rows = g.band.rows,
+                          .columns = g.taps.out_w,
+                          .step = 1,
+                          .address = dy};
+        ftso_emit_tile(e, &tile);
+    }
+    ftso_gradients_run(e, &all, g.dy, images.index, row, NULL, dy, dy_row);
     ftso_emit_loop_end(e, &bands, NULL);
     ftso_emit_loop_end(e, &images, NULL);
     ftso_emit_return(e);
-
-    ftso_emit_function(e, symbol, "finish");
-    g.kind->finish(e, &g, ftso_emit_item_count(e, per_item), e->item);
-    ftso_emit_return(e);
-    out_shape->images_per_item = per_item;
-    out_shape->shared_bytes = 4 * items * g.slot_floats;
+    ftso_gradients_finish(e, &all, &none, symbol, per_item, planned, out_shape);
     out_shape->scratch_bytes = 4 * (scratch + 2 * e->target.vector_floats);
-    out_shape->has_finish = true;
-    out_shape->finish_items = g.kind->finish_items(e, &g);
     return FTSO_STATUS_OK;
+}
+
+/* ---------------------------------------------------------------- beside cores */
+
+ftso_gradients ftso_gradients_of(ftso_emitter *e)
+{
+    ftso_gradients all = {.count = e->region->gradient_count};
+    all.items = FTSO_ARRAY(e->arena, ftso_gradient, all.count + 1);
+    for (size_t i = 0; i < all.count; i++) all.items[i] = gradient_of(e, e->region->gradients[i]);
+    return all;
+}
+
+int64_t ftso_gradients_tile_channels(const ftso_gradients *gradients)
+{
+    int64_t channels = 0;
+    for (size_t i = 0; i < gradients->count; i++)
+        if (!gradients->items[i].x_in_place) channels += gradients->items[i].x_stored;
+    return channels;
+}
+
+void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                          int64_t rows, int64_t *scratch)
+{
+    for (size_t i = 0; i < gradients->count; i++) {
+        ftso_gradient *g = &gradients->items[i];
+        if (g->dy != dy) continue;
+        g->band = ftso_band_with(&g->taps, rows);
+        g->x_offset = *scratch;
+        if (!g->x_in_place) *scratch += ftso_band_tile_floats(e, &g->band, g->x_stored);
+    }
+}
+
+static int64_t items_of(int64_t images_per_item, int64_t planned_batch)
+{
+    return (planned_batch + images_per_item - 1) / images_per_item;
+}
+
+void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
+                          const ftso_epilogue *epilogue, int64_t planned_batch)
+{
+    int64_t items = items_of(ftso_emit_images_per_item(e, planned_batch), planned_batch),
+            shared = epilogue->shared_offset + items * epilogue->slot_floats;
+    for (size_t i = 0; i < gradients->count; i++) {
+        ftso_gradient *g = &gradients->items[i];
+        g->shared_offset = shared;
+        shared += items * g->slot_floats;
+        begin(e, g);
+    }
+}
+
+void ftso_gradients_run(ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                        LLVMValueRef image, LLVMValueRef row, LLVMValueRef rows, LLVMValueRef at,
+                        int64_t dy_row)
+{
+    for (size_t i = 0; i < gradients->count; i++) {
+        ftso_gradient *g = &gradients->items[i];
+        if (g->dy != dy) continue;
+        g->rows = rows;
+        g->dy_tile = at;
+        g->dy_row = dy_row;
+        run(e, g, image, row);
+    }
+}
+
+void ftso_gradients_finish(ftso_emitter *e, const ftso_gradients *gradients,
+                           const ftso_epilogue *epilogue, const char *symbol,
+                           int64_t images_per_item, int64_t planned_batch,
+                           ftso_launch_shape *out_shape)
+{
+    if (gradients->count == 0) {
+        ftso_emit_frame_finish(e, epilogue, symbol, images_per_item, planned_batch, out_shape);
+        return;
+    }
+    int64_t items = items_of(images_per_item, planned_batch), most = 1,
+            shared = epilogue->shared_offset + items * epilogue->slot_floats;
+    ftso_if mine;
+    ftso_emit_function(e, symbol, "finish");
+    LLVMValueRef count = ftso_emit_item_count(e, images_per_item);
+    if (epilogue->reduction_count) {
+        ftso_emit_if(e, &mine,
+                     LLVMBuildICmp(e->builder, LLVMIntEQ, e->item, ftso_emit_i64(e, 0), ""));
+        ftso_emit_epilogue_finish(e, epilogue, images_per_item);
+        ftso_emit_if_end(e, &mine);
+    }
+    for (size_t i = 0; i < gradients->count; i++) {
+        const ftso_gradient *g = &gradients->items[i];
+        int64_t own = g->kind->finish_items(e, g);
+        ftso_emit_if(e, &mine,
+                     LLVMBuildICmp(e->builder, LLVMIntSLT, e->item, ftso_emit_i64(e, own), ""));
+        g->kind->finish(e, g, count, e->item);
+        ftso_emit_if_end(e, &mine);
+        shared += items * g->slot_floats;
+        if (own > most) most = own;
+    }
+    ftso_emit_return(e);
+    out_shape->images_per_item = images_per_item;
+    out_shape->shared_bytes = 4 * shared;
+    out_shape->has_finish = true;
+    out_shape->finish_items = most;
 }

@@ -11,6 +11,7 @@ store <8 x float> %, ptr %
 % = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
 store <8 x float> %, ptr %
 store <8 x float> zeroinitializer, ptr %
+call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
 % = load <8 x float>, ptr %
 % = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
