@@ -178,6 +178,16 @@ static bool parse(int argc, char **argv, choices *c)
 
 /* ---------------------------------------------------------------- what was asked for, kept in the folder */
 
+/* The file has one option a line. */
+static ftso_status check_options(const choices *c)
+{
+    const char *const texts[] = {c->data, c->kind, c->weights};
+    for (size_t i = 0; i < FTSO_COUNT(texts); i++)
+        if (texts[i] && strchr(texts[i], '\n'))
+            return ftso_error(FTSO_ERROR_USAGE, "'%.200s' has a line break in it", texts[i]);
+    return FTSO_STATUS_OK;
+}
+
 static ftso_status write_options(const choices *c)
 {
     ftso_text text;
@@ -328,8 +338,8 @@ static void on_epoch(void *user, const ftso_epoch *epoch)
 
 static void on_note(void *user, const char *text)
 {
-    (void)user;
-    fprintf(stderr, "%s\n", text);
+    const job *j = user;
+    fprintf(stderr, "%s: %s\n", j->c->program, text);
 }
 
 static void describe(job *j)
@@ -452,6 +462,7 @@ static ftso_status train(job *j)
 {
     int lock;
     make_recipe(j);
+    FTSO_TRY(check_options(j->c));
     FTSO_TRY(ftso_artefact_code_choose(&ftso_the_artefact, j->c->cpu, &j->code));
     FTSO_TRY(open_images(j));
     FTSO_TRY(open_weights(j));

@@ -749,6 +749,18 @@ trainer() {
   code 0 ./tune pics -o longer_here --init --epochs=3 --seed=9
   same longer_here/weights.safetensors longer/weights.safetensors
 
+  # With everything that a recipe may have: Adam, dropped paths, an auxiliary head, label smoothing.
+  sed -e 's/^    head = global_avgpool.*/&\n    aux_head {\n        after = 1\/2;\n        weight = 0.4;\n        body = relu -> conv(8, 1) -> bn -> global_avgpool -> linear(classes);\n    }/' \
+    -e '/^train toy_train/,$s/optimizer = .*/optimizer = adam(lr = linear(0.01, 0.001), betas = [0.5, 0.999], weight_decay = 1e-3);\n    drop_path = 0.3;\n    aux_weight = 0.4;\n    label_smoothing = 0.1;/' toy.ftso >rich.ftso
+  code 0 "$ftso" train rich.ftso --cell found -o rich_run -q --set train.toy_train.epochs=4
+  code 0 "$ftso" build rich.ftso toy_train --init=0 --kind=trainer -o rich
+  code 0 ./rich --self-test
+  says out 'step: ok'
+  code 0 ./rich pics -o rich_here -q --epochs=4
+  same rich_here/weights.safetensors rich_run/weights.safetensors
+  code 0 "$ftso" build rich_run --kind=trainer -o rich
+  code 0 ./rich --self-test
+
   # What it wrote is what others read.
   code 0 "$ftso" eval toy.ftso toy_train --cell found --weights=fine/best.safetensors
   code 0 "$ftso" build toy.ftso toy_train --weights=fine/best.safetensors -o classify
@@ -809,6 +821,9 @@ trainer() {
   code 5 ./tune pics --kind=video -o c
   says err 'there are cifar10, cifar100, idx, imagefolder, npy'
   code 5 ./tune pics --kind=idx -o c
+  ln -s pics $'torn\nname'
+  code 2 ./tune $'torn\nname' -o c
+  says err 'has a line break in it'
   code 4 ./tune pics --cpu=z80 -o c
   mkdir -p odd/train odd/test
   for file in train test; do cp -r pics/$file/plain odd/$file/a; cp -r pics/$file/coloured odd/$file/b; done
