@@ -48,6 +48,7 @@ ftso_network *ftso_build_lower(ftso_input *input, const ftso_build_source *sourc
     ftso_lower_options options = {.inference = true};
     if (source->train) options = ftso_train_lower_options(source->train, true);
     options.batch = batch;
+    options.storage = source->precision;
     if (source->dataset) {
         options.image_channels = source->dataset->channels;
         options.image_side = source->dataset->side;
@@ -202,6 +203,7 @@ static ftso_status make_record(build *b)
     }
     cJSON_AddNumberToObject(record, "batch", (double)ftso_graph_shape(n->graph, n->image).dim[0]);
     if (b->kind->trains) ftso_build_trainer_describe(&b->setup, record);
+    cJSON_AddStringToObject(record, "precision", ftso_element_name(n->graph->storage));
     cJSON_AddStringToObject(record, "triple", b->targets[0].triple);
     cJSON *codes = cJSON_AddArrayToObject(record, "code");
     for (size_t i = 0; i < b->code_count; i++) {
@@ -257,20 +259,38 @@ const double *ftso_build_wide(ftso_arena *arena, const float *numbers, int64_t c
     return out;
 }
 
-static ftso_status bind(const ftso_network *n, ftso_interp *interp, const double *image,
-                        const double *weights, const double *running)
+/* A reference's content; what the passes dropped needs no numbers. */
+static ftso_status bind(const build *b, const ftso_reference *reference, ftso_interp *interp,
+                        const double *image, const double *weights, const double *running)
 {
-    FTSO_TRY(ftso_interp_bind(interp, n->image, image,
-                              (size_t)ftso_shape_count(ftso_graph_shape(n->graph, n->image))));
-    FTSO_TRY(ftso_interp_bind(interp, n->weights, weights, (size_t)n->weight_total));
+    const ftso_network *n = b->reference;
+    const ftso_graph *graph = reference->graph;
+    FTSO_TRY(ftso_build_bind(interp, graph, "image", image,
+                             ftso_shape_count(ftso_graph_shape(n->graph, n->image))));
+    FTSO_TRY(ftso_build_bind(interp, graph, "weights", weights, n->weight_total));
     if (!n->running_total) return FTSO_STATUS_OK;
-    return ftso_interp_bind(interp, n->running, running, (size_t)n->running_total);
+    return ftso_build_bind(interp, graph, "running", running, n->running_total);
+}
+
+ftso_status ftso_build_bind(ftso_interp *interp, const ftso_graph *graph, const char *name,
+                            const double *numbers, int64_t count)
+{
+    ftso_value leaf = ftso_graph_find(graph, name);
+    return leaf == FTSO_NO_VALUE ? FTSO_STATUS_OK
+                                 : ftso_interp_bind(interp, leaf, numbers, (size_t)count);
+}
+
+ftso_value ftso_build_output(const ftso_graph *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->output_count; i++)
+        if (strcmp(graph->outputs[i].name, name) == 0) return graph->outputs[i].value;
+    return FTSO_NO_VALUE;
 }
 
 /* The reference over the images, one after another: `logits` [count][classes], and what is allowed. */
-static ftso_status judge(const build *b, ftso_interp *exact, ftso_interp *disturbed,
-                         ftso_arena *scratch, const float *images, int64_t count, double *logits,
-                         double *tolerance)
+static ftso_status judge(const build *b, const ftso_reference *reference, ftso_interp *exact,
+                         ftso_interp *disturbed, ftso_arena *scratch, const float *images,
+                         int64_t count, double *logits, double *tolerance)
 {
     const ftso_network *n = b->reference;
     int64_t pixels = ftso_shape_count(ftso_graph_shape(n->graph, n->image)),
@@ -280,12 +300,11 @@ static ftso_status judge(const build *b, ftso_interp *exact, ftso_interp *distur
     ftso_growth growth = {0};
     for (int64_t i = 0; i < count; i++) {
         const double *image = ftso_build_wide(scratch, images + i * pixels, pixels);
-        FTSO_TRY(bind(n, exact, image, weights, running));
-        FTSO_TRY(bind(n, disturbed, image, weights, running));
-        FTSO_TRY(ftso_build_reference(exact, disturbed, n->graph, n->logits, logits + i * classes,
-                                      &growth));
+        FTSO_TRY(bind(b, reference, exact, image, weights, running));
+        FTSO_TRY(bind(b, reference, disturbed, image, weights, running));
+        FTSO_TRY(ftso_build_reference(exact, disturbed, reference, logits + i * classes, &growth));
     }
-    *tolerance = ftso_build_tolerance(n->graph, &growth);
+    *tolerance = ftso_build_tolerance(reference, &growth);
     return FTSO_STATUS_OK;
 }
 
@@ -301,11 +320,15 @@ static ftso_status expect(build *b)
     ftso_images_draw(0, count * pixels, images);
     ftso_arena scratch;
     ftso_arena_init(&scratch);
-    ftso_interp *exact = ftso_interp_new(n->graph), *disturbed = ftso_interp_new(n->graph);
+    ftso_reference reference;
+    ftso_interp *exact = NULL, *disturbed = NULL;
     ftso_status status =
-        exact && disturbed
-            ? judge(b, exact, disturbed, &scratch, images, count, logits, &a->test_tolerance)
-            : ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
+        ftso_pipeline_reference(&b->options->device.pipeline, &scratch, n->graph, &reference);
+    if (status.code == FTSO_OK) status = ftso_reference_interp(&reference, &exact);
+    if (status.code == FTSO_OK) status = ftso_reference_interp(&reference, &disturbed);
+    if (status.code == FTSO_OK)
+        status = judge(b, &reference, exact, disturbed, &scratch, images, count, logits,
+                       &a->test_tolerance);
     ftso_interp_free(exact);
     ftso_interp_free(disturbed);
     ftso_arena_deinit(&scratch);

@@ -26,6 +26,7 @@ typedef struct ftso_build_source {
     const ftso_genotype *genotype;
     const ftso_dataset *dataset; /* or NULL */
     const ftso_train *train;     /* how it was trained, which decides its size; or NULL */
+    ftso_element precision;      /* of images between regions */
     /* From a picture to an image, as ftso_transform_parse reads it (NULL: x / 255), and the classes' names (NULL: numbers). */
     const char *transform;
     const char *const *class_names;
@@ -79,20 +80,20 @@ typedef struct ftso_growth {
 } ftso_growth;
 /*
  * The reference's results for one image, and what every operation's rounding makes of them (ftso_interp_disturb), which is
- * added to *growth. The interpreters are of the same graph and have the same content bound.
+ * added to *growth. The interpreters are of the same reference and have the same content bound.
  */
 ftso_status FTSO_MUST_USE ftso_build_reference(ftso_interp *exact, ftso_interp *disturbed,
-                                               const ftso_graph *graph, ftso_value logits,
-                                               double *out_logits, ftso_growth *growth);
+                                               const ftso_reference *reference, double *out_logits,
+                                               ftso_growth *growth);
 /*
  * The relative L2 distance that right code stays within on these images: a few times the disturbed runs', and no less than
  * roundings come to without any gain.
  */
-double ftso_build_tolerance(const ftso_graph *graph, const ftso_growth *growth);
+double ftso_build_tolerance(const ftso_reference *reference, const ftso_growth *growth);
 /* Its parts: so many times the distance of a disturbed run, which is one of many, since right code rounds in another order;
  * and the distance of roundings without any gain. */
 enum { FTSO_BUILD_ALLOWANCE = 4 };
-double ftso_build_without_gain(const ftso_graph *graph);
+double ftso_build_without_gain(const ftso_reference *reference);
 
 /*
  * What a trainer carries besides (build_trainer.c): the setup as data, and what the reference makes of a training step on the
@@ -111,6 +112,11 @@ void ftso_build_trainer_describe(const struct ftso_setup *setup, struct cJSON *r
 
 /* `count` numbers as doubles, in `arena`. */
 const double *ftso_build_wide(ftso_arena *arena, const float *numbers, int64_t count);
+/* Binds a leaf of a reference by its name; what the passes dropped needs no numbers. */
+ftso_status FTSO_MUST_USE ftso_build_bind(ftso_interp *interp, const ftso_graph *graph,
+                                          const char *name, const double *numbers, int64_t count);
+/* The output of that name, or FTSO_NO_VALUE. */
+ftso_value ftso_build_output(const ftso_graph *graph, const char *name);
 /* `count` standard normal numbers, a function of the seed. */
 void ftso_images_draw(uint64_t seed, int64_t count, float *out);
 

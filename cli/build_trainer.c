@@ -28,6 +28,7 @@ typedef struct trial {
     ftso_arena *arena;
     const ftso_setup *setup;
     const ftso_network *network; /* training form at as many images as are stored */
+    ftso_reference reference;    /* of its graph */
     ftso_interp *interp;
     double tolerance; /* relative: roundings without gain */
     const float *weights, *running, *images;
@@ -46,9 +47,8 @@ int64_t ftso_build_trainer_images(const ftso_setup *setup)
 
 static ftso_status bind(const trial *t, const char *leaf, const double *numbers, int64_t count)
 {
-    ftso_value value = ftso_graph_find(t->network->graph, leaf);
-    if (value == FTSO_NO_VALUE) return FTSO_STATUS_OK; /* one optimiser's input, another's not */
-    return ftso_interp_bind(t->interp, value, numbers, (size_t)count);
+    /* one optimiser's input is another's not */
+    return ftso_build_bind(t->interp, t->reference.graph, leaf, numbers, count);
 }
 
 static const double *filled(ftso_arena *arena, int64_t count, double value)
@@ -109,12 +109,12 @@ static ftso_status run(trial *t, bool disturbed)
     ftso_interp_disturb(t->interp, disturbed);
     FTSO_TRY(ftso_interp_run(t->interp, t->count));
     *(disturbed ? &t->disturbed_loss : &t->loss) =
-        ftso_interp_get(t->interp, t->network->loss)->data[0];
+        ftso_interp_get(t->interp, ftso_build_output(t->reference.graph, "loss"))->data[0];
     for (size_t i = 0; i < t->state_count; i++) {
         const state *s = &t->states[i];
         double *change = disturbed ? s->disturbed : s->exact;
         const ftso_tensor *new =
-            ftso_interp_state(t->interp, ftso_graph_find(t->network->graph, s->name));
+            ftso_interp_state(t->interp, ftso_graph_find(t->reference.graph, s->name));
         for (int64_t k = 0; k < s->total; k++) change[k] = new->data[k] - s->old[k];
     }
     return FTSO_STATUS_OK;
@@ -256,13 +256,17 @@ ftso_status ftso_build_trainer(ftso_input *input, const ftso_setup *setup, const
     trial t = {.arena = &scratch,
                .setup = setup,
                .network = network,
-               .interp = ftso_interp_new(network->graph),
-               .tolerance = ftso_build_without_gain(network->graph),
                .weights = weights,
                .running = running,
                .images = images,
                .count = image_count};
-    ftso_status status = expect(&t, out, rows);
+    const ftso_pipeline road = ftso_pipeline_default();
+    ftso_status status = ftso_pipeline_reference(&road, &scratch, network->graph, &t.reference);
+    if (status.code == FTSO_OK) status = ftso_reference_interp(&t.reference, &t.interp);
+    if (status.code == FTSO_OK) {
+        t.tolerance = ftso_build_without_gain(&t.reference);
+        status = expect(&t, out, rows);
+    }
     ftso_interp_free(t.interp);
     ftso_arena_deinit(&scratch);
     return status;

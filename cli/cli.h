@@ -120,6 +120,23 @@ ftso_status FTSO_MUST_USE ftso_pipeline_run(const ftso_pipeline *pipeline, ftso_
                                             const ftso_compiler_options *options, const char *label,
                                             const ftso_graph *graph, ftso_program **out_program);
 
+/*
+ * What the interpreter runs so that it rounds where compiled code does: a graph itself, or, where its images are stored in
+ * fewer bits than float32, what the passes make of it, with the elements that the schedule chose (by value; else NULL).
+ * Leaves and outputs have the names they had; leaves that nothing needs may be gone.
+ */
+typedef struct ftso_reference {
+    const ftso_graph *graph;
+    const ftso_element *elements;
+} ftso_reference;
+/* Lives in `arena`, or is `graph`. */
+ftso_status FTSO_MUST_USE ftso_pipeline_reference(const ftso_pipeline *pipeline, ftso_arena *arena,
+                                                  const ftso_graph *graph,
+                                                  ftso_reference *out_reference);
+/* The caller frees it, before the reference goes. */
+ftso_status FTSO_MUST_USE ftso_reference_interp(const ftso_reference *reference,
+                                                ftso_interp **out_interp);
+
 /* ---------------------------------------------------------------- devices (device_cpu.c, device_reference.c) */
 
 typedef struct ftso_device_options {

@@ -16,6 +16,7 @@ typedef struct reference_state {
 
 typedef struct reference_device {
     ftso_arena arena; /* steps and states */
+    ftso_pipeline pipeline;
     ftso_pool *pool;
     reference_state *states;
     size_t state_count, state_capacity;
@@ -58,9 +59,10 @@ static ftso_status load(void *self, const char *label, const ftso_graph *graph,
     *out_step = NULL;
     FTSO_TRY(ftso_graph_verify(graph));
     ftso_step *step = FTSO_NEW(&device->arena, ftso_step);
-    step->graph = graph;
-    step->interp = ftso_interp_new(graph);
-    if (!step->interp) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the interpreter");
+    ftso_reference reference;
+    FTSO_TRY(ftso_pipeline_reference(&device->pipeline, &device->arena, graph, &reference));
+    FTSO_TRY(ftso_reference_interp(&reference, &step->interp));
+    graph = step->graph = reference.graph;
     step->next = device->steps;
     device->steps = step;
     int64_t room = 1;
@@ -196,6 +198,7 @@ ftso_status ftso_device_open_reference(const ftso_device_options *options, ftso_
     if (!device) return ftso_error(FTSO_ERROR_LIMIT, "no memory for a device");
     memset(device, 0, sizeof(*device));
     ftso_arena_init(&device->arena);
+    device->pipeline = options->pipeline;
     ftso_status status = ftso_pool_new(options->threads, true, &device->pool);
     if (status.code != FTSO_OK) {
         close_device(device);

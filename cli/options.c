@@ -234,6 +234,16 @@ static bool refuse_unknown(const struct argp *argp, int argc, char **argv)
     return false;
 }
 
+ftso_element ftso_parse_precision(const char *arg, struct argp_state *state)
+{
+    size_t count;
+    const char *const *names = ftso_element_names(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], arg) == 0) return (ftso_element)i;
+    argp_error(state, "--precision takes fp32 or bf16, not '%s'", arg);
+    return FTSO_ELEMENT_FP32;
+}
+
 int ftso_argp_run(const struct argp *argp, int argc, char **argv, void *input)
 {
     argp_err_exit_status = FTSO_ERROR_USAGE;

@@ -39,6 +39,11 @@ extern const struct argp_child ftso_argp_children[];
 error_t ftso_parse_subject(int key, char *arg, struct argp_state *state, const char **path,
                            const char **name, const char *most, const char *question);
 
+/* The value of --precision: fp32 or bf16; else wrong usage. */
+ftso_element ftso_parse_precision(const char *arg, struct argp_state *state);
+#define FTSO_PRECISION_DOC                                                                         \
+    "how images are kept between regions: fp32 or bf16 (default: as the recipe says)"
+
 /* Parses; the exit code to leave with, or -1 to go on. argp prints help and usage errors itself. */
 int ftso_argp_run(const struct argp *argp, int argc, char **argv, void *input);
 

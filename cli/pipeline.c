@@ -68,9 +68,9 @@ static bool watch(void *user, const ftso_pass *pass, const ftso_graph *graph, do
     return !w->stopped;
 }
 
-static int64_t layout_rule(const void *user, ftso_shape shape)
+static int64_t layout_rule(const void *user, ftso_shape shape, ftso_element element)
 {
-    return ftso_layout_bytes(user, shape);
+    return ftso_layout_bytes(user, shape, element);
 }
 
 static void print_plan(const ftso_schedule *schedule, const ftso_plan *plan, ftso_text *out)
@@ -101,6 +101,28 @@ static ftso_status stage_text(const char *stage, ftso_arena *arena,
         return FTSO_STATUS_OK;
     }
     return ftso_compile_text(options, schedule, strcmp(stage, "asm") == 0, out);
+}
+
+ftso_status ftso_pipeline_reference(const ftso_pipeline *pipeline, ftso_arena *arena,
+                                    const ftso_graph *graph, ftso_reference *out_reference)
+{
+    *out_reference = (ftso_reference){graph, NULL};
+    if (graph->storage == FTSO_ELEMENT_FP32) return FTSO_STATUS_OK;
+    ftso_graph *lean;
+    ftso_schedule *schedule;
+    FTSO_TRY(ftso_passes_run(arena, graph, pipeline->disabled, pipeline->disabled_count, NULL, NULL,
+                             &lean));
+    FTSO_TRY(ftso_schedule_form(arena, lean, &pipeline->fusion, &schedule));
+    *out_reference = (ftso_reference){lean, schedule->elements};
+    return FTSO_STATUS_OK;
+}
+
+ftso_status ftso_reference_interp(const ftso_reference *reference, ftso_interp **out_interp)
+{
+    *out_interp = ftso_interp_new(reference->graph);
+    if (!*out_interp) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
+    ftso_interp_store(*out_interp, reference->elements);
+    return FTSO_STATUS_OK;
 }
 
 ftso_status ftso_pipeline_run(const ftso_pipeline *pipeline, ftso_arena *arena,

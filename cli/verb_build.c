@@ -11,6 +11,8 @@
 
 typedef struct build_choices {
     const char *path, *name, *init, *weights;
+    ftso_element precision;
+    bool has_precision;
     uint64_t seed;
     ftso_input_options input;
     ftso_road_options road;
@@ -25,6 +27,7 @@ enum {
     KEY_INIT,
     KEY_WEIGHTS,
     KEY_TARGET,
+    KEY_PRECISION,
     MAX_BATCH = 4096
 };
 
@@ -37,6 +40,7 @@ static const struct argp_option options[] = {
     {"static", KEY_STATIC, 0, 0, "an executable that needs no shared library at all", 0},
     {"target", KEY_TARGET, "SYSTEM", 0,
      "another system to make it for: aarch64-linux-gnu or riscv64-linux-gnu", 0},
+    {"precision", KEY_PRECISION, "WORD", 0, FTSO_PRECISION_DOC, 0},
     {"weights", KEY_WEIGHTS, "FILE", 0,
      "a safetensors file of this network (default: the best of a training's RUN)", 0},
     {"init", KEY_INIT, "SEED", 0,
@@ -75,6 +79,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         status = ftso_system_find(arg, &chosen->build.system);
         if (status.code != FTSO_OK) argp_error(state, "--target: %s", status.message);
         break;
+    case KEY_PRECISION:
+        chosen->precision = ftso_parse_precision(arg, state);
+        chosen->has_precision = true;
+        break;
     case KEY_STATIC:
         chosen->build.is_static = true;
         break;
@@ -93,6 +101,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
                        "the code is the same whatever the weights: leave out --weights and --init");
         if (!chosen->build.prefix && ftso_build_kind_find(chosen->build.kind)->needs_prefix)
             argp_error(state, "what shall the library's names begin with? Give --prefix=NAME");
+        if (chosen->has_precision && ftso_build_kind_find(chosen->build.kind)->trains)
+            argp_error(state, "a trainer computes as its recipe says: use --set "
+                              "train.NAME.precision instead of --precision");
         if (chosen->build.batch && ftso_build_kind_find(chosen->build.kind)->trains)
             argp_error(state, "a trainer's batch is its recipe's: --set train.RECIPE.batch=N");
         if (!chosen->build.batch) chosen->build.batch = 1;
@@ -254,7 +265,9 @@ static ftso_status build(build_choices *chosen, ftso_model *model)
                                 .space = model->space,
                                 .genotype = model->genotype,
                                 .dataset = model->dataset,
-                                .train = model->train};
+                                .train = model->train,
+                                .precision = chosen->precision};
+    if (model->train && !chosen->has_precision) source.precision = model->train->precision;
     if (chosen->build.system && chosen->road.device.cpu)
         return ftso_error(
             FTSO_ERROR_USAGE,

@@ -81,10 +81,11 @@ typedef struct subject {
     const char *kind, *prefix, *triple; /* of the record; the last two may be NULL */
     bool sealed;
     ftso_diag diag;
-    ftso_graph graph;
+    ftso_graph graph; /* as it was lowered */
     ftso_value image, logits;
     int64_t pixels, classes;
-    ftso_interp *interp, *disturbed;
+    ftso_reference reference;
+    ftso_interp *interp, *disturbed; /* of it */
 } subject;
 
 static ftso_status part(const subject *s, const char *section, const char **out, size_t *out_size)
@@ -141,9 +142,7 @@ static ftso_status read_graph(subject *s)
     ftso_graph_init(&s->graph, s->arena, ftso_primitives());
     if (!ftso_graph_parse(&s->graph, &s->diag, file)) return damaged;
     s->image = ftso_graph_find(&s->graph, "image");
-    s->logits = FTSO_NO_VALUE;
-    for (size_t i = 0; i < s->graph.output_count; i++)
-        if (strcmp(s->graph.outputs[i].name, "logits") == 0) s->logits = s->graph.outputs[i].value;
+    s->logits = ftso_build_output(&s->graph, "logits");
     if (s->image == FTSO_NO_VALUE || s->logits == FTSO_NO_VALUE) return damaged;
     s->pixels = ftso_shape_count(ftso_graph_shape(&s->graph, s->image));
     s->classes = ftso_shape_count(ftso_graph_shape(&s->graph, s->logits));
@@ -170,9 +169,10 @@ static ftso_status bind_weights(subject *s)
             memcpy(&number, bytes + at + i * sizeof(float), sizeof(number));
             numbers[i] = (double)number;
         }
-        FTSO_TRY(ftso_interp_bind(s->interp, (ftso_value)v, numbers, count));
-        FTSO_TRY(ftso_interp_bind(s->disturbed, (ftso_value)v, numbers, count));
-        at += ((size_t)ftso_layout_bytes(&any, node->shape) + 63) / 64 * 64;
+        const char *name = node->attrs[ftso_op_attr(node->op, "name")].name;
+        FTSO_TRY(ftso_build_bind(s->interp, s->reference.graph, name, numbers, (int64_t)count));
+        FTSO_TRY(ftso_build_bind(s->disturbed, s->reference.graph, name, numbers, (int64_t)count));
+        at += ((size_t)ftso_layout_bytes(&any, node->shape, FTSO_ELEMENT_FP32) + 63) / 64 * 64;
     }
     return FTSO_STATUS_OK;
 }
@@ -182,9 +182,9 @@ static ftso_status reference(subject *s, const float *image, double *out, ftso_g
     size_t count = (size_t)s->pixels;
     double *numbers = FTSO_ARRAY(s->arena, double, count);
     for (size_t i = 0; i < count; i++) numbers[i] = (double)image[i];
-    FTSO_TRY(ftso_interp_bind(s->interp, s->image, numbers, count));
-    FTSO_TRY(ftso_interp_bind(s->disturbed, s->image, numbers, count));
-    return ftso_build_reference(s->interp, s->disturbed, &s->graph, s->logits, out, growth);
+    FTSO_TRY(ftso_build_bind(s->interp, s->reference.graph, "image", numbers, s->pixels));
+    FTSO_TRY(ftso_build_bind(s->disturbed, s->reference.graph, "image", numbers, s->pixels));
+    return ftso_build_reference(s->interp, s->disturbed, &s->reference, out, growth);
 }
 
 /* ---------------------------------------------------------------- the artefact, in a process of its own */
@@ -401,7 +401,7 @@ static ftso_status check_results(subject *s, const verify_choices *chosen, const
         add_errors(&e, expected, got, s->classes);
     }
     *out_right =
-        run.code == FTSO_OK && show("results", &e, ftso_build_tolerance(&s->graph, &growth));
+        run.code == FTSO_OK && show("results", &e, ftso_build_tolerance(&s->reference, &growth));
     if (run.code != FTSO_OK) printf("results  WRONG: %s\n", run.message);
     return FTSO_STATUS_OK;
 }
@@ -425,10 +425,10 @@ static ftso_status verify(subject *s, const verify_choices *chosen)
     FTSO_TRY(read_record(s));
     check_seal(s);
     FTSO_TRY(read_graph(s));
-    s->interp = ftso_interp_new(&s->graph);
-    s->disturbed = ftso_interp_new(&s->graph);
-    if (!s->interp || !s->disturbed)
-        return ftso_error(FTSO_ERROR_LIMIT, "no memory for the reference");
+    const ftso_pipeline road = ftso_pipeline_default();
+    FTSO_TRY(ftso_pipeline_reference(&road, s->arena, &s->graph, &s->reference));
+    FTSO_TRY(ftso_reference_interp(&s->reference, &s->interp));
+    FTSO_TRY(ftso_reference_interp(&s->reference, &s->disturbed));
     FTSO_TRY(bind_weights(s));
     const char *library, *scratch = NULL;
     ftso_status status = FTSO_STATUS_OK, away = not_here(s);

@@ -20,6 +20,7 @@ typedef struct ftso_target {
     int vector_floats;                   /* 4 SSE2 and NEON, 8 AVX2, 16 AVX-512 */
     int vector_registers;                /* 16 or 32 */
     bool has_fma;
+    bool has_bf16; /* rounds vectors to bf16 in one instruction (AVX-512 BF16) */
 } ftso_target;
 
 /* The host. */
@@ -147,7 +148,7 @@ ftso_status FTSO_MUST_USE ftso_artefact_object(ftso_arena *arena, const ftso_tar
                                                ftso_object *out_object);
 
 /* The layout that CPU programs use: bytes that a value takes, channels of images rounded up to the vector width. */
-int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape);
+int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape, ftso_element element);
 
 /* LLVM text of every unique region of the schedule, in order (for --dump=llvm and goldens); assembly with `assembly`. */
 ftso_status FTSO_MUST_USE ftso_compile_text(const ftso_compiler_options *options,

@@ -289,9 +289,9 @@ typedef struct assembly {
     ftso_value *states; /* values of program->states */
 } assembly;
 
-static int64_t layout(const void *user, ftso_shape shape)
+static int64_t layout(const void *user, ftso_shape shape, ftso_element element)
 {
-    return ftso_layout_bytes(user, shape);
+    return ftso_layout_bytes(user, shape, element);
 }
 
 static const char *leaf_name(const ftso_node *node)
@@ -375,7 +375,8 @@ static void add_fills(assembly *a)
         if (!ftso_node_is(node, "constant") || !a->plan->places[v].stored) continue;
         ftso_buffer place = buffer_of(a, (ftso_value)v);
         FTSO_ASSERT(place.state == FTSO_IN_ARENA);
-        int64_t padded = ftso_layout_bytes(&a->compiler->options.target, node->shape),
+        int64_t padded =
+                    ftso_layout_bytes(&a->compiler->options.target, node->shape, FTSO_ELEMENT_FP32),
                 count = ftso_shape_count(node->shape);
         if (node->shape.rank == 4 && node->shape.batched) {
             int64_t round = a->compiler->options.target.vector_floats;
@@ -415,8 +416,10 @@ static void add_launch(assembly *a, size_t index, const ftso_code_unit *unit)
             i < region->read_count ? region->reads[i] : region->writes[i - region->read_count];
         launch->buffers[i] = buffer_of(a, value);
         ftso_shape shape = ftso_graph_shape(a->graph, value);
-        launch->least_bytes += (double)ftso_shape_count(shape) * sizeof(float);
-        launch->bytes += (double)ftso_layout_bytes(&a->compiler->options.target, shape);
+        ftso_element element = a->schedule->elements[value];
+        launch->least_bytes +=
+            (double)ftso_shape_count(shape) * (double)ftso_element_bytes(element);
+        launch->bytes += (double)ftso_layout_bytes(&a->compiler->options.target, shape, element);
     }
     launch->bytes += 2.0 * (double)unit->kernels.shared_bytes;
     for (size_t i = 0; i < region->node_count; i++)

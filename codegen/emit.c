@@ -174,6 +174,100 @@ void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef ad
                         ftso_emit_at(e, address, ftso_emit_i64(e, i)));
 }
 
+/* ---------------------------------------------------------------- images in memory */
+
+/* Vectors of integers as long as a vector of floats. */
+static LLVMTypeRef integers(const ftso_emitter *e, unsigned bits)
+{
+    return LLVMVectorType(LLVMIntTypeInContext(e->context, bits),
+                          (unsigned)e->target.vector_floats);
+}
+
+static LLVMValueRef splat_of_i32(const ftso_emitter *e, unsigned value)
+{
+    LLVMValueRef lanes[64];
+    for (int i = 0; i < e->target.vector_floats; i++) lanes[i] = LLVMConstInt(e->i32, value, false);
+    return LLVMConstVector(lanes, (unsigned)e->target.vector_floats);
+}
+
+static bool is_half(const ftso_emitter *e, ftso_value value)
+{
+    return e->schedule->elements[value] == FTSO_ELEMENT_BF16;
+}
+
+/* Where element number `elements` of the value lies. */
+static LLVMValueRef image_at(ftso_emitter *e, ftso_value value, LLVMValueRef elements)
+{
+    if (!is_half(e, value)) return ftso_emit_at(e, e->address[value], elements);
+    LLVMTypeRef half = LLVMInt16TypeInContext(e->context);
+    return LLVMBuildInBoundsGEP2(e->builder, half, e->address[value], &elements, 1, "");
+}
+
+/* Sixteen bits a lane to the floats whose upper halves they are. */
+static LLVMValueRef widened(ftso_emitter *e, LLVMValueRef halves)
+{
+    LLVMValueRef bits = LLVMBuildZExt(e->builder, halves, integers(e, 32), "");
+    bits = LLVMBuildShl(e->builder, bits, splat_of_i32(e, 16), "");
+    return LLVMBuildBitCast(e->builder, bits, e->vector, "");
+}
+
+LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements)
+{
+    LLVMValueRef at = image_at(e, value, elements);
+    if (!is_half(e, value)) return ftso_emit_from_reads(e, ftso_emit_load_vector(e, at));
+    LLVMValueRef halves = LLVMBuildLoad2(e->builder, integers(e, 16), at, "");
+    LLVMSetAlignment(halves, 2);
+    return widened(e, ftso_emit_from_reads(e, halves));
+}
+
+void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
+                           LLVMValueRef vector)
+{
+    LLVMValueRef at = image_at(e, value, elements);
+    if (!is_half(e, value)) {
+        ftso_emit_store(e, vector, at);
+        return;
+    }
+    /* shifted with its sign, for SSE2 packs signed numbers only */
+    LLVMValueRef bits = LLVMBuildBitCast(e->builder, vector, integers(e, 32), "");
+    bits = LLVMBuildAShr(e->builder, bits, splat_of_i32(e, 16), "");
+    bits = LLVMBuildTrunc(e->builder, bits, integers(e, 16), "");
+    LLVMValueRef store = LLVMBuildStore(e->builder, bits, at);
+    LLVMSetAlignment(store, 2);
+    set_metadata(e, store, "noalias");
+}
+
+/* In integers: half of the last bit that stays, less one where that is even; all ones where there is no number. */
+static LLVMValueRef rounded(ftso_emitter *e, LLVMValueRef vector)
+{
+    LLVMBuilderRef b = e->builder;
+    LLVMValueRef bits = LLVMBuildBitCast(b, vector, integers(e, 32), "");
+    LLVMValueRef odd = LLVMBuildLShr(b, bits, splat_of_i32(e, 16), "");
+    odd = LLVMBuildAnd(b, odd, splat_of_i32(e, 1), "");
+    bits = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, splat_of_i32(e, 0x7fff), ""), odd, "");
+    bits = LLVMBuildAnd(b, bits, splat_of_i32(e, 0xffff0000u), "");
+    LLVMValueRef none = LLVMBuildFCmp(b, LLVMRealUNO, vector, vector, "");
+    bits = LLVMBuildOr(b, bits, LLVMBuildSExt(b, none, integers(e, 32), ""), "");
+    return LLVMBuildBitCast(b, bits, e->vector, "");
+}
+
+static LLVMValueRef rounded_at_once(ftso_emitter *e, LLVMValueRef vector)
+{
+    static const char name[] = "llvm.x86.avx512bf16.cvtneps2bf16.512";
+    FTSO_ASSERT(e->target.vector_floats == 16);
+    unsigned id = LLVMLookupIntrinsicID(name, sizeof(name) - 1);
+    LLVMValueRef callee = LLVMGetIntrinsicDeclaration(e->module, id, NULL, 0);
+    LLVMTypeRef type = LLVMIntrinsicGetType(e->context, id, NULL, 0);
+    LLVMValueRef halves = LLVMBuildCall2(e->builder, type, callee, &vector, 1, "");
+    return widened(e, LLVMBuildBitCast(e->builder, halves, integers(e, 16), ""));
+}
+
+LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector)
+{
+    if (!is_half(e, value)) return vector;
+    return e->target.has_bf16 ? rounded_at_once(e, vector) : rounded(e, vector);
+}
+
 /* ---------------------------------------------------------------- functions and loops */
 
 /* Loads field number `index` of ftso_kernel_args; all fields are eight bytes. */

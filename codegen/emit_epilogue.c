@@ -153,9 +153,8 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
         for (int k = 0; k < vectors; k++) {
             int64_t c = first + (int64_t)k * v;
             LLVMValueRef value = ftso_emit_channels(e, &pixel, g->images[i], c);
-            ftso_emit_store(e, value,
-                            ftso_emit_at(e, e->address[g->images[i]],
-                                         ftso_emit_add(e, at, ftso_emit_i64(e, c))));
+            ftso_emit_store_image(e, g->images[i], ftso_emit_add(e, at, ftso_emit_i64(e, c)),
+                                  value);
         }
     }
     for (size_t i = 0; i < g->sum_count; i++) {
@@ -309,10 +308,9 @@ void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,
         LLVMValueRef at =
             ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), number);
         at = ftso_emit_add(e, ftso_emit_mul(e, at, ftso_emit_round(e, shape.dim[1])), channel);
-        LLVMValueRef to = ftso_emit_at(e, e->address[value], at);
         for (int k = 0; k < count; k++)
-            ftso_emit_store(e, ftso_emit_channels(e, &pixel, value, (int64_t)k * v),
-                            ftso_emit_at(e, to, ftso_emit_i64(e, (int64_t)k * v)));
+            ftso_emit_store_image(e, value, ftso_emit_add(e, at, ftso_emit_i64(e, (int64_t)k * v)),
+                                  ftso_emit_channels(e, &pixel, value, (int64_t)k * v));
     }
 }
 

@@ -97,6 +97,16 @@ void ftso_emit_reads_are_constant(ftso_emitter *e);
 /* Marks a load as one from the region's reads; returns it. */
 LLVMValueRef ftso_emit_from_reads(ftso_emitter *e, LLVMValueRef value);
 
+/*
+ * Images in memory, the one place where their elements matter (ftso_schedule.elements). `elements` counts from the start of
+ * the value. Loads and stores are of a whole vector of floats; what is stored has been rounded before.
+ */
+LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements);
+void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
+                           LLVMValueRef vector);
+/* The vector as memory would hold it, for every user of a value that is stored in fewer bits; itself for any other value. */
+LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector);
+
 /* Channels of an image as stored: rounded up to whole vectors. */
 int64_t ftso_emit_round(const ftso_emitter *e, int64_t channels);
 /* Elementwise arithmetic of the operator's name ("add", "relu", …) on scalars or vectors; NULL where it is none. */

@@ -302,20 +302,23 @@ static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value va
         e, ftso_emit_mul(e, pixel->image, shape.dim[2] * shape.dim[3]), pixel->number);
     LLVMValueRef at =
         ftso_emit_add(e, ftso_emit_mul(e, number, stored), with_channel(e, pixel, first));
-    return ftso_emit_from_reads(e,
-                                ftso_emit_load_vector(e, ftso_emit_at(e, e->address[value], at)));
+    return ftso_emit_load_image(e, value, at);
+}
+
+/* The result of core number `core`, from registers or scratch. */
+static LLVMValueRef result_of(ftso_emitter *e, const ftso_pixel *pixel, size_t core, int64_t first)
+{
+    if (pixel->core_vectors) return pixel->core_vectors[first / e->target.vector_floats];
+    LLVMValueRef address = pixel->core_address[core];
+    if (!address) return ftso_emit_splat_of(e, -0.0); /* what adding it changes: nothing */
+    return ftso_emit_load_vector(e, ftso_emit_at(e, address, with_channel(e, pixel, first)));
 }
 
 static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
     for (size_t i = 0; i < pixel->core_count; i++)
-        if (pixel->cores[i] == value && pixel->core_vectors)
-            return pixel->core_vectors[first / e->target.vector_floats];
-        else if (pixel->cores[i] == value && !pixel->core_address[i])
-            return ftso_emit_splat_of(e, -0.0); /* what adding it changes: nothing */
-        else if (pixel->cores[i] == value)
-            return ftso_emit_load_vector(
-                e, ftso_emit_at(e, pixel->core_address[i], with_channel(e, pixel, first)));
+        if (pixel->cores[i] == value)
+            return ftso_emit_as_stored(e, value, result_of(e, pixel, i, first));
     const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
     if (ftso_node_is(node, "constant")) return ftso_emit_splat_of(e, ftso_node_real(node, "value"));
     if (ftso_node_is(node, "zero")) return ftso_emit_splat_of(e, 0);
@@ -324,7 +327,7 @@ static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
     for (size_t i = 0; i < FTSO_COUNT(movers); i++) {
         if (!ftso_node_is(node, movers[i].name)) continue;
         FTSO_ASSERT(!pixel->channel);
-        return movers[i].emit(e, pixel, node, first);
+        return ftso_emit_as_stored(e, value, movers[i].emit(e, pixel, node, first));
     }
     LLVMValueRef few[8], *operands = few;
     if (node->input_count > FTSO_COUNT(few))
@@ -333,7 +336,7 @@ static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
         operands[i] = operand(e, pixel, node->inputs[i], first);
     LLVMValueRef result = ftso_emit_arithmetic(e, node, operands, node->input_count);
     FTSO_ASSERT(result);
-    return result;
+    return ftso_emit_as_stored(e, value, result);
 }
 
 LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)

@@ -39,6 +39,7 @@ ftso_status ftso_target_host(ftso_arena *arena, ftso_target *out)
     out->vector_floats = avx512 ? 16 : avx2 ? 8 : 4;
     out->vector_registers = avx512 ? 32 : 16;
     out->has_fma = avx512 || avx2;
+    out->has_bf16 = avx512 && has(out->features, "avx512bf16");
     return FTSO_STATUS_OK;
 }
 
@@ -81,6 +82,7 @@ ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *
         out->vector_floats = levels[i].vector_floats;
         out->vector_registers = levels[i].vector_registers;
         out->has_fma = levels[i].has_fma;
+        out->has_bf16 = false; /* no level has it */
         return FTSO_STATUS_OK;
     }
     return ftso_error(
@@ -97,11 +99,11 @@ static const ftso_system systems[] = {
     {"aarch64-linux-gnu",
      "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
      "libturbojpeg0-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64",
-     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true}},
+     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true, false}},
     {"riscv64-linux-gnu",
      "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
      NULL,
-     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true}},
+     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true, false}},
 };
 
 const ftso_system *ftso_system_rows(size_t *out_count)
@@ -175,7 +177,7 @@ const char *ftso_target_needs(ftso_arena *arena, const ftso_target *target)
 
 enum { SLACK_LINES = 2, LINE_BYTES = 64 };
 
-int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape)
+int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape, ftso_element element)
 {
     int64_t count = 1, v = target->vector_floats;
     for (int d = 0; d < shape.rank; d++) {
@@ -184,5 +186,5 @@ int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape)
         count *= extent;
     }
     /* whole vectors may be loaded, and shifted ones, from the last element on */
-    return count * (int64_t)sizeof(float) + SLACK_LINES * LINE_BYTES;
+    return count * ftso_element_bytes(element) + SLACK_LINES * LINE_BYTES;
 }

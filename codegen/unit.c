@@ -37,9 +37,9 @@ ftso_unit_key ftso_unit_key_of(const ftso_compiler_options *options, const ftso_
     LLVMGetVersion(&major, &minor, &patch);
     ftso_text text;
     ftso_text_init(&text);
-    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d\n%s %s\n%d %d\n", identity, major,
-                     minor, patch, t->triple, t->cpu, t->features, t->vector_floats,
-                     t->vector_registers, t->has_fma, pipeline, llvm_options[1],
+    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d %d\n%s %s\n%d %d\n", identity,
+                     major, minor, patch, t->triple, t->cpu, t->features, t->vector_floats,
+                     t->vector_registers, t->has_fma, t->has_bf16, pipeline, llvm_options[1],
                      options->tuning.pixel_block, options->tuning.channel_block);
     ftso_region_key(schedule, region, &text);
     FTSO_ASSERT(!text.failed);

@@ -354,6 +354,8 @@ static const ftso_error_doc docs[] = {
     {"E0909", "a graph's names are not unique",
      "Inputs, states and outputs have a name each, and no two the same.",
      "output \"a\" %1\noutput \"a\" %2", "output \"a\" %1\noutput \"b\" %2"},
+    {"E0910", "an unknown element", "Images between regions are fp32 or bf16.", "storage fp61",
+     "storage bf16"},
     {"W0201", "declared and never used",
      "Probably a slip; a name that begins with `_` is left alone.", "let unused = 3;",
      "let _unused = 3;"},

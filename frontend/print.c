@@ -368,7 +368,9 @@ static void print_search(const ftso_search *search, ftso_text *out)
     ftso_text_puts(out, "  seeds");
     for (size_t i = 0; i < search->seed_count; i++)
         ftso_text_printf(out, " %" PRIu64, search->seeds[i]);
-    ftso_text_printf(out, ", select %s\n", search->select_best ? "best(val_loss)" : "first");
+    ftso_text_printf(out, ", select %s, precision %s\n",
+                     search->select_best ? "best(val_loss)" : "first",
+                     ftso_element_name(search->precision));
     print_require(search->require, out);
 }
 
@@ -386,7 +388,8 @@ static void print_train(const ftso_train *train, ftso_text *out)
     print_real(train->aux_weight, out);
     ftso_text_puts(out, ", label smoothing ");
     print_real(train->label_smoothing, out);
-    ftso_text_printf(out, "\n  seed %" PRIu64 ", precision %s\n", train->seed, train->precision);
+    ftso_text_printf(out, "\n  seed %" PRIu64 ", precision %s\n", train->seed,
+                     ftso_element_name(train->precision));
     print_optimizer("optimizer", &train->optimizer, out);
     ftso_text_printf(out, "  checkpoints: %" PRId64 " kept", train->checkpoint_keep);
     if (train->checkpoint_steps)

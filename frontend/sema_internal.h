@@ -209,6 +209,8 @@ bool ftso_sema_span_of_time(ftso_sema *sema, const ftso_ast_node *node, const ch
 /* Tells of a batch that is larger than `portion` of the training images. */
 void ftso_sema_check_batch(ftso_sema *sema, const ftso_ast_item *item, int64_t batch,
                            const ftso_dataset *dataset, double portion);
+/* precision = bf16; fp32 without an item or after an error. */
+ftso_element ftso_sema_precision(ftso_sema *sema, const ftso_block *block);
 /* require = params <= 5 M && macs < 600 M; NULL without an item or after an error. */
 const ftso_arith *ftso_sema_require(ftso_sema *sema, const ftso_ast_item *item);
 

@@ -568,6 +568,15 @@ const ftso_arith *ftso_sema_require(ftso_sema *sema, const ftso_ast_item *item)
     return item ? ftso_sema_truth(sema, item->value, &names) : NULL;
 }
 
+ftso_element ftso_sema_precision(ftso_sema *sema, const ftso_block *block)
+{
+    const ftso_ast_item *item = ftso_block_find(block, "precision", NULL);
+    size_t count;
+    const char *const *names = ftso_element_names(&count);
+    int index = item ? ftso_sema_word(sema, item->value, "`precision`", names, count) : -1;
+    return index < 0 ? FTSO_ELEMENT_FP32 : (ftso_element)index;
+}
+
 void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
 {
     static const ftso_key keys[] = {
@@ -584,6 +593,7 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
         {"augment_valid", FTSO_FORM_VALUE, 0, false, "augment_valid = true;"},
         {"seeds", FTSO_FORM_VALUE, 0, false, "seeds = [0, 1, 2];"},
         {"select", FTSO_FORM_VALUE, 0, false, "select = first;"},
+        {"precision", FTSO_FORM_VALUE, 0, false, "precision = fp32;"},
         {"require", FTSO_FORM_VALUE, 0, false, "require = params <= 5 M;"},
     };
     size_t errors = sema->diag->error_count;
@@ -626,6 +636,7 @@ void ftso_sema_search(ftso_sema *sema, ftso_symbol *symbol)
     }
     read_seeds(sema, ftso_block_find(&block, "seeds", NULL), search);
     read_select(sema, ftso_block_find(&block, "select", NULL), search);
+    search->precision = ftso_sema_precision(sema, &block);
     search->require = ftso_sema_require(sema, ftso_block_find(&block, "require", NULL));
     if (sema->diag->error_count == errors && search->space && search->dataset &&
         search->topology_ops && search->replace) {

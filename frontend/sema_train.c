@@ -64,7 +64,6 @@ static void read_checkpoint(ftso_sema *sema, const ftso_block *block, ftso_train
 
 void ftso_sema_train(ftso_sema *sema, ftso_symbol *symbol)
 {
-    static const char *const precisions[] = {"fp32"};
     static const ftso_key keys[] = {
         {"space", FTSO_FORM_VALUE, 0, false, "space = SPACE;"},
         {"cell", FTSO_FORM_VALUE, 0, false, "cell = GENOTYPE;"},
@@ -91,7 +90,6 @@ void ftso_sema_train(ftso_sema *sema, ftso_symbol *symbol)
     ftso_train *train = FTSO_NEW(sema->arena, ftso_train);
     train->name = symbol->name;
     train->span = symbol->span;
-    train->precision = precisions[0];
     train->space = ftso_sema_space_value(sema, ftso_block_get(sema, &block, "space", keys[0].usage),
                                          &train->parameters, &train->parameter_count);
     const ftso_ast_item *item = ftso_block_find(&block, "cell", NULL);
@@ -134,8 +132,7 @@ void ftso_sema_train(ftso_sema *sema, ftso_symbol *symbol)
         if (ftso_sema_whole(sema, item->value, "`seed`", 0, (int64_t)1 << 53, &seed))
             train->seed = (uint64_t)seed;
     }
-    if ((item = ftso_block_find(&block, "precision", NULL)))
-        ftso_sema_word(sema, item->value, "`precision`", precisions, 1);
+    train->precision = ftso_sema_precision(sema, &block);
     read_checkpoint(sema, &block, train);
     train->require = ftso_sema_require(sema, ftso_block_find(&block, "require", NULL));
     if (sema->diag->error_count == errors && train->space && train->dataset) symbol->record = train;

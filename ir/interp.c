@@ -18,6 +18,7 @@ struct ftso_interp {
     int32_t **frozen;     /* of kinked nodes, while frozen */
     size_t count;
     int64_t min_batch, planned;
+    const ftso_element *elements; /* per node, or NULL */
     bool frozen_on, frozen_full, rounded;
     uint64_t disturbance; /* the generator's state; 0: none */
 };
@@ -82,10 +83,16 @@ void ftso_interp_round(ftso_interp *interp, bool to_float32)
     interp->rounded = to_float32;
 }
 
-static void round_to_float32(ftso_tensor *tensor)
+void ftso_interp_store(ftso_interp *interp, const ftso_element *elements)
+{
+    interp->elements = elements;
+}
+
+static void round_to(ftso_element element, ftso_tensor *tensor)
 {
     int64_t count = ftso_shape_count(tensor->shape);
-    for (int64_t i = 0; i < count; i++) tensor->data[i] = (double)(float)tensor->data[i];
+    for (int64_t i = 0; i < count; i++)
+        tensor->data[i] = ftso_element_round(element, tensor->data[i]);
 }
 
 void ftso_interp_disturb(ftso_interp *interp, uint64_t seed)
@@ -199,7 +206,8 @@ ftso_status ftso_interp_run(ftso_interp *interp, int64_t batch)
         }
         if (interp->disturbance && !is_bound_leaf(node))
             disturb(interp, &interp->disturbance, (ftso_value)i);
-        if (interp->rounded) round_to_float32(out);
+        ftso_element element = interp->elements ? interp->elements[i] : FTSO_ELEMENT_FP32;
+        if (interp->rounded || element != FTSO_ELEMENT_FP32) round_to(element, out);
     }
     ftso_arena_deinit(&scratch);
     interp->frozen_full = interp->frozen_on;

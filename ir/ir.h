@@ -38,6 +38,19 @@ int64_t ftso_shape_count(ftso_shape shape);
 /* "[N=256, 16, 32, 32]", "[28]", "[]". */
 void ftso_shape_print(ftso_shape shape, ftso_text *out);
 
+/* ---------------------------------------------------------------- numbers in memory */
+
+/* What an image's numbers are between regions. Arithmetic is float32 or wider whatever they are. */
+typedef enum ftso_element { FTSO_ELEMENT_FP32, FTSO_ELEMENT_BF16 } ftso_element;
+
+/* "fp32", "bf16": the words of the language. */
+const char *ftso_element_name(ftso_element element);
+/* Those words, in the order of the enumeration. */
+const char *const *ftso_element_names(size_t *out_count);
+int64_t ftso_element_bytes(ftso_element element);
+/* `number` as an element of that kind holds it: to nearest, ties to even. Of fp32 that is float32. */
+double ftso_element_round(ftso_element element, double number);
+
 /* ---------------------------------------------------------------- graph */
 
 /* The number of the node that makes it: every node makes exactly one value. */
@@ -94,6 +107,8 @@ typedef struct ftso_graph {
     ftso_output *outputs;
     size_t output_count, output_capacity;
     ftso_origin origin; /* given to nodes appended from here on */
+    /* How a schedule keeps the images that it stores between regions (ftso_schedule.elements); passes hand it on. */
+    ftso_element storage;
 } ftso_graph;
 
 void ftso_graph_init(ftso_graph *graph, ftso_arena *arena, const struct ftso_op_table *ops);
@@ -145,7 +160,7 @@ ftso_value ftso_graph_unshifted(const ftso_graph *graph, ftso_value x);
 int64_t ftso_graph_min_batch(const ftso_graph *graph);
 
 /*
- * Text form: one line a node, `%5 = conv(%3, %4) {stride=2, pad=1} : [N=256, 16, 32, 32]`, then `output "loss" %9` and
+ * Text form: `storage bf16` where images are not kept as fp32, then one line a node, `%5 = conv(%3, %4) {stride=2, pad=1} : [N=256, 16, 32, 32]`, then `output "loss" %9` and
  * `output "w" %12 -> %1`. Print, parse, print gives the same bytes. Node i prints as %i; attributes at their fallback and
  * the shape attributes of FTSO_OP_SHAPED operators are left out; origins are not printed.
  */
@@ -302,6 +317,11 @@ void ftso_interp_round(ftso_interp *interp, bool to_float32);
  * exact one says how far rounding alone takes a right program. `seed` 0: no more.
  */
 void ftso_interp_disturb(ftso_interp *interp, uint64_t seed);
+/*
+ * Rounds the values to the elements that a schedule stores them as (ftso_schedule.elements, one per value; NULL: nothing), as
+ * compiled code does; `elements` must live as long. Whoever reads such a value gets the rounded one.
+ */
+void ftso_interp_store(ftso_interp *interp, const ftso_element *elements);
 /* Sets a leaf's content; states keep theirs between runs and take the state outputs after each run. Batched leaves: `batch` images. */
 ftso_status FTSO_MUST_USE ftso_interp_bind(ftso_interp *interp, ftso_value leaf, const double *data,
                                            size_t count);

@@ -4,6 +4,7 @@
  * Grammar, one item a line; empty lines and lines that start with '#' are skipped:
  *   %<n> = <op>(%<n>, ...) {<attr>=<value>, ...} : [N=<int>, <int>, ...]
  *   output "<name>" %<n> -> %<n>
+ *   storage <element>
  */
 #include "ir/ir.h"
 
@@ -289,6 +290,21 @@ static bool output(reader *r)
     return true;
 }
 
+static bool storage(reader *r)
+{
+    skip_blanks(r);
+    size_t begin = r->at;
+    const char *name = word(r);
+    size_t count;
+    const char *const *names = ftso_element_names(&count);
+    for (size_t i = 0; name && i < count; i++) {
+        if (strcmp(names[i], name) != 0) continue;
+        r->graph->storage = (ftso_element)i;
+        return true;
+    }
+    return fail(r, "E0910", begin, "images are stored as fp32 or bf16, not '%s'", name ? name : "");
+}
+
 bool ftso_graph_parse(ftso_graph *graph, ftso_diag *diag, uint32_t file)
 {
     FTSO_ASSERT(file < diag->source_count && graph->node_count == 0);
@@ -299,6 +315,8 @@ bool ftso_graph_parse(ftso_graph *graph, ftso_diag *diag, uint32_t file)
             while (r.at < r.length && peek(&r) != '\n') r.at++;
         else if (accept(&r, "output"))
             output(&r);
+        else if (accept(&r, "storage"))
+            storage(&r);
         else if (peek(&r) != '\n' && r.at < r.length)
             node(&r);
         skip_blanks(&r);

@@ -68,6 +68,8 @@ static void print_attrs(const ftso_node *node, ftso_text *out)
 
 void ftso_graph_print(const ftso_graph *graph, ftso_text *out)
 {
+    if (graph->storage != FTSO_ELEMENT_FP32)
+        ftso_text_printf(out, "storage %s\n", ftso_element_name(graph->storage));
     for (size_t i = 0; i < graph->node_count; i++) {
         const ftso_node *node = &graph->nodes[i];
         ftso_text_printf(out, "%%%zu = %s(", i, node->op->name);

@@ -124,6 +124,12 @@ typedef struct ftso_region {
 
 typedef struct ftso_schedule {
     const ftso_graph *graph;
+    /*
+     * Per value, what its numbers are in memory. As graph->storage says: images of more than one pixel that a region writes
+     * and the outputs do not name. Everything else is fp32: leaves, weights, sums, losses, logits. A value that is not
+     * fp32 *is* its rounded number, for the region that makes it too.
+     */
+    ftso_element *elements;
     ftso_region *regions; /* in the order they run; dependencies point backwards only */
     size_t region_count, region_capacity;
 } ftso_schedule;
@@ -187,8 +193,8 @@ typedef struct ftso_plan {
     int64_t leaf_bytes; /* of these: inputs and states, which live all the time */
 } ftso_plan;
 
-/* Bytes that `value` takes in the emitter's layout (padding included). */
-typedef int64_t (*ftso_size_rule)(const void *user, ftso_shape shape);
+/* Bytes that a value takes in the emitter's layout (padding included). */
+typedef int64_t (*ftso_size_rule)(const void *user, ftso_shape shape, ftso_element element);
 
 /*
  * Gives every stored value an offset, aligned to `alignment_bytes`. Values whose lifetimes (region index of first write

@@ -268,6 +268,7 @@ typedef struct ftso_search {
     bool augment_valid; /* the validation half is augmented too (default, as DARTS) */
     uint64_t *seeds;
     size_t seed_count;
+    ftso_element precision;    /* of the super-net's images between regions */
     bool select_best;          /* best(val_loss), else first */
     const ftso_arith *require; /* of the found network: truth about `params` and `macs`, or NULL */
 } ftso_search;
@@ -285,7 +286,7 @@ typedef struct ftso_train {
     double drop_path, aux_weight, label_smoothing;
     ftso_optimizer optimizer;
     uint64_t seed;
-    const char *precision; /* "fp32" */
+    ftso_element precision; /* of images between regions */
     int64_t
         checkpoint_steps; /* checkpoints every so many steps beside those after each epoch; 0: none */
     int64_t checkpoint_keep;   /* how many stay */
@@ -405,6 +406,7 @@ typedef struct ftso_lower_options {
         aux; /* with the auxiliary head; in the inference form its tensors alone, so that tables agree */
     double aux_weight; /* of its loss; 0: the space's */
     double label_smoothing;
+    ftso_element storage;       /* of images between regions: the graph's */
     const ftso_genotype *prune; /* a super-net on these edges only, or NULL */
 } ftso_lower_options;
 

@@ -32,6 +32,7 @@ ftso_shape ftso_kernel_shape(const ftso_emitter *e, ftso_value value)
 
 bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value)
 {
+    if (e->schedule->elements[value] != FTSO_ELEMENT_FP32) return false;
     for (size_t i = 0; i < e->region->read_count; i++)
         if (e->region->reads[i] == value) return true;
     return false;
@@ -277,12 +278,14 @@ ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, L
         if (!shape.batched || shape.rank != 4 || shape.dim[2] != map.dim[2] ||
             shape.dim[3] != map.dim[3])
             continue;
-        int64_t stored = ftso_emit_round(e, shape.dim[1]);
+        ftso_element element = e->schedule->elements[e->region->reads[i]];
+        int64_t floats =
+            ftso_emit_round(e, shape.dim[1]) * ftso_element_bytes(element) / (int64_t)sizeof(float);
         LLVMValueRef number =
             ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), first);
         ahead.at[ahead.count] =
-            ftso_emit_at(e, e->address[e->region->reads[i]], ftso_emit_mul(e, number, stored));
-        ahead.pixel_floats[ahead.count++] = stored;
+            ftso_emit_at(e, e->address[e->region->reads[i]], ftso_emit_mul(e, number, floats));
+        ahead.pixel_floats[ahead.count++] = floats;
     }
     return ahead;
 }

@@ -15,7 +15,8 @@ extern const ftso_kernel_class ftso_kernel_algebra, ftso_kernel_contract, ftso_k
 ftso_shape ftso_kernel_shape(const ftso_emitter *e, ftso_value value);
 const ftso_node *ftso_kernel_node(const ftso_emitter *e, ftso_value value);
 
-bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value); /* among the region's reads */
+/* Among the region's reads, and as floats, so that it may be read where it lies. */
+bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value);
 
 /*
  * How large a register block is: rows (pixels, or input channels of a gradient) times vectors of channels, of which `run` and

@@ -20,6 +20,7 @@ ftso_lower_options ftso_search_lower_options(const ftso_search *search)
         .parameter_count = search->parameter_count,
         .normalize = search->normalize,
         .edge_weights = true,
+        .storage = search->precision,
     };
 }
 

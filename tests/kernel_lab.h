@@ -4,7 +4,8 @@
  * operators on its way allow, or where threads or block sizes change a byte.
  * Holds: operands are exact in float32, so both sides start from the same numbers; memory starts as NaN; each graph runs
  * at the planned batch N, at N - 1 and at 1, and once between pages that fault when touched. Some graphs are compiled for
- * widths that this processor cannot run, too, and counted.
+ * widths that this processor cannot run, too, and counted. A third of the graphs run a second time with every operator's images in
+ * memory as bf16, which the reference then rounds too.
  */
 #ifndef FTSO_TESTS_KERNEL_LAB_H
 #define FTSO_TESTS_KERNEL_LAB_H
@@ -23,8 +24,9 @@ void kernel_lab_check(kernel_lab *lab, const ftso_graph *graph, kernel_lab_fill 
                       uint64_t seed);
 
 typedef struct kernel_lab_counts {
-    int64_t graphs, executed, compiled_only; /* the last two: widths times graphs */
-    double worst;                            /* largest error as a share of what is allowed */
+    int64_t graphs, stored;          /* of them, also with images stored as bf16 */
+    int64_t executed, compiled_only; /* widths times graphs */
+    double worst;                    /* largest error as a share of what is allowed */
 } kernel_lab_counts;
 kernel_lab_counts kernel_lab_count(const kernel_lab *lab);
 /* Prints the counts, as a test's last word. */

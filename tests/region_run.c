@@ -16,9 +16,9 @@ struct region_run {
     double **local; /* of the region that runs: what it computed and does not write */
 };
 
-static int64_t bare_size(const void *user, ftso_shape shape)
+static int64_t bare_size(const void *user, ftso_shape shape, ftso_element element)
 {
-    (void)user;
+    (void)user, (void)element;
     return ftso_shape_count(shape) * NUMBER_BYTES;
 }
 
@@ -87,6 +87,9 @@ static void run_node(region_run *run, const ftso_region *region, ftso_value valu
     out.data = FTSO_ARRAY(scratch, double, count);
     ftso_eval eval = {.graph = graph, .node = node, .inputs = inputs, .batch = batch};
     node->op->eval(&eval, &out);
+    ftso_element element = run->schedule->elements[value];
+    for (size_t i = 0; element != FTSO_ELEMENT_FP32 && i < count; i++)
+        out.data[i] = ftso_element_round(element, out.data[i]);
     run->local[value] = out.data;
     if (is_in(region->writes, region->write_count, value))
         memcpy(place_of(run, value), out.data, count * sizeof *out.data);

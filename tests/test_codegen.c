@@ -482,15 +482,19 @@ static void layout(void **state)
     fixture *f = *state;
     ftso_target target;
     test_ok(ftso_target_named(&f->arena, "x86-64-v3", &target));
-    int64_t scalar = ftso_layout_bytes(&target, ftso_shape_scalar()), slack = scalar - 4;
+    int64_t scalar = ftso_layout_bytes(&target, ftso_shape_scalar(), FTSO_ELEMENT_FP32),
+            slack = scalar - 4;
     assert_true(slack >= 4 * 2 * target.vector_floats);
-    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 5, 7)),
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 5, 7), FTSO_ELEMENT_FP32),
                      2 * 8 * 5 * 7 * 4 + slack);
-    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 16, 5, 7)),
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 16, 5, 7), FTSO_ELEMENT_FP32),
                      2 * 16 * 5 * 7 * 4 + slack);
-    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_vector(13)), 13 * 4 + slack);
-    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_weight(2, 3, 5, 7)),
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_vector(13), FTSO_ELEMENT_FP32),
+                     13 * 4 + slack);
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_weight(2, 3, 5, 7), FTSO_ELEMENT_FP32),
                      2 * 3 * 5 * 7 * 4 + slack);
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 5, 7), FTSO_ELEMENT_BF16),
+                     2 * 8 * 5 * 7 * 2 + slack);
 }
 
 /* ---------------------------------------------------------------- text and failures */

@@ -195,6 +195,7 @@ static void test_codes_of_graphs(void **state)
         {"E0906", INPUT "%1 = rleu(%0) : [N=2, 3, 8, 8]\n"},
         {"E0907", INPUT "%1 = relu(%0, %0) : [N=2, 3, 8, 8]\n"},
         {"E0908", INPUT "%1 = relu(%0) : [N=2, 3, 4, 4]\n"},
+        {"E0910", "storage fp61\n" INPUT},
         {"E0909", INPUT "output \"a\" %0\noutput \"a\" %0\n"},
     };
 #undef INPUT

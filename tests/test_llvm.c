@@ -1,5 +1,5 @@
 /*
- * The LLVM text of one small region of each kernel class, for x86-64-v3, as ordered lines.
+ * The LLVM text of one small region of each kernel class, and of two with bf16 between them, for x86-64-v3, as ordered lines.
  *
  * In: golden/llvm/CLASS.graph, a graph of one region, and CLASS.ll, lines of its outline that must stand there in that
  * order. The outline leaves out what says little: names of values, places, lines like the one before. With
@@ -16,9 +16,10 @@
 /* A kept line: functions and the instructions that do the work. */
 static bool tells(const char *line, size_t length)
 {
-    static const char *const words[] = {"define ", " call ",          "load <",  "store <",
-                                        " fadd ",  " fmul ",          " fsub ",  " fdiv ",
-                                        " fcmp ",  " shufflevector ", " select "};
+    static const char *const words[] = {
+        "define ", " call ", "load <",   "store <", " fadd ",  " fmul ",         " fsub ",
+        " fdiv ",  " fcmp ", " select ", " lshr <", " ashr <", " shl nuw <",     " and <",
+        " add <",  " or <",  " trunc <", " zext <", " sext <", " shufflevector "};
     for (size_t i = 0; i < FTSO_COUNT(words); i++)
         if (memmem(line, length, words[i], strlen(words[i]))) return true;
     return false;
@@ -84,7 +85,9 @@ static const char *read_file(ftso_arena *arena, const char *path)
     return text;
 }
 
-static void check_class(ftso_arena *arena, const char *name)
+/* The golden of that name: `regions` of one class. */
+static void check_golden(ftso_arena *arena, const char *name, const char *kernel_class,
+                         size_t regions)
 {
     const char *path = ftso_format(arena, FTSO_SOURCE_DIR "/tests/golden/llvm/%s", name);
     const char *source = read_file(arena, ftso_format(arena, "%s.graph", path));
@@ -97,8 +100,9 @@ static void check_class(ftso_arena *arena, const char *name)
         fail_msg("%s.graph:%s", name, diag.entries[0].message);
     test_ok(ftso_graph_verify(&graph));
     test_ok(ftso_schedule_form(arena, &graph, NULL, &schedule));
-    assert_int_equal(schedule->region_count, 1);
-    assert_string_equal(schedule->regions[0].kernel_class, name);
+    assert_int_equal(schedule->region_count, regions);
+    for (size_t i = 0; i < regions; i++)
+        assert_string_equal(schedule->regions[i].kernel_class, kernel_class);
 
     ftso_compiler_options options = {.kernels = ftso_kernels(), .threads = 1};
     ftso_text text, lines;
@@ -124,8 +128,20 @@ static void test_classes(void **state)
     (void)state;
     ftso_arena arena;
     ftso_arena_init(&arena);
-    for (size_t i = 0; i < ftso_kernels()->count; i++)
-        check_class(&arena, ftso_kernels()->rows[i]->name);
+    for (size_t i = 0; i < ftso_kernels()->count; i++) {
+        const char *name = ftso_kernels()->rows[i]->name;
+        check_golden(&arena, name, name, 1);
+    }
+    ftso_arena_deinit(&arena);
+}
+
+/* Images between regions as bf16: how they are rounded, stored and loaded. */
+static void test_storage(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    check_golden(&arena, "storage", "contract", 2);
     ftso_arena_deinit(&arena);
 }
 
@@ -154,6 +170,7 @@ static void test_matcher(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_matcher),
-                                       cmocka_unit_test(test_classes)};
+                                       cmocka_unit_test(test_classes),
+                                       cmocka_unit_test(test_storage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /*
  * Whole programs: steps of super-nets through passes, regions and machine code, at the planned batch and below, from memory that
  * starts as NaN. Any number of threads and another register block give the same bytes; the numbers are about as far from
- * the reference in double as the same passes' graph with every value rounded to float32.
+ * the reference in double as the same passes' graph with every value rounded to float32. Where images are stored as bf16 the
+ * reference rounds them too, at the same places.
  */
 #include "codegen/codegen.h"
 #include "kernels/kernels.h"
@@ -12,16 +13,21 @@
 
 enum { BATCH = 5, MOST_THREADS = 3 };
 
-/* The interpreter's results for `leaves`, rounded to float32 after each node or not. */
-static ftso_interp *interpret(const ftso_graph *graph, const nets_leaf *leaves, size_t count,
-                              int64_t batch, bool rounded)
+/*
+ * The interpreter's results for `leaves`: the values that `elements` (NULL: none) names rounded as they are stored, all of
+ * them to float32 or not.
+ */
+static ftso_interp *interpret(const ftso_graph *graph, const ftso_element *elements,
+                              const nets_leaf *leaves, size_t count, int64_t batch, bool rounded)
 {
     ftso_interp *interp = ftso_interp_new(graph);
     assert_non_null(interp);
     ftso_interp_round(interp, rounded);
+    ftso_interp_store(interp, elements);
     for (size_t i = 0; i < count; i++) {
         ftso_value leaf = ftso_graph_find(graph, leaves[i].name);
-        test_ok(ftso_interp_bind(interp, leaf, leaves[i].data, leaves[i].count));
+        if (leaf != FTSO_NO_VALUE) /* the passes dropped what nothing needs */
+            test_ok(ftso_interp_bind(interp, leaf, leaves[i].data, leaves[i].count));
     }
     test_ok(ftso_interp_run(interp, batch));
     return interp;
@@ -69,33 +75,45 @@ static double distance(const double *a, const double *b, const float *c, size_t 
     return sqrt(sum);
 }
 
+/* What a program is held to, all of the same leaves; `exact` is over `graph`, the others over `passed`. */
+typedef struct references {
+    const ftso_graph *graph, *passed;
+    const ftso_interp *exact, *rounded; /* `rounded`: every value to float32 too */
+    const ftso_interp *wide;            /* images not rounded; NULL where none are */
+    double part;
+} references;
+
 /*
  * Per output: at most `factor` times the rounded interpreter's distance, and never asked to be nearer than a few roundings
- * of the output or of numbers of order one (at batch 1 batch norm and pool leave gradients of nothing but rounding).
- * Returns the largest quotient seen.
+ * of the output or of numbers of order one (at batch 1 batch norm and pool leave gradients of nothing but rounding). Where
+ * images are rounded to bf16, a number near a middle falls to the other side now and then and takes others with it; that may
+ * give `part` of what rounding itself does to this output and to one of a thousandth. Returns the largest quotient seen.
  */
-static double compare(const ftso_graph *graph, const ftso_graph *passed, const ftso_interp *exact,
-                      const ftso_interp *rounded, const float *results, int64_t batch,
-                      const char *what)
+static double compare(const references *of, const float *results, int64_t batch, const char *what)
 {
-    const double factor = 5, floor = 3e-6, absolute = 1e-6;
+    const double factor = 5, floor = 3e-6, absolute = 1e-6, typical = 1e-3;
     double worst = 0;
-    for (size_t i = 0; i < graph->output_count; i++) {
-        const ftso_output *output = &graph->outputs[i];
-        const ftso_tensor *x = ftso_interp_get(exact, output->value),
-                          *y = ftso_interp_get(rounded, passed->outputs[i].value);
-        assert_string_equal(passed->outputs[i].name, output->name);
+    for (size_t i = 0; i < of->graph->output_count; i++) {
+        const ftso_output *output = &of->graph->outputs[i];
+        ftso_value value = of->passed->outputs[i].value;
+        const ftso_tensor *x = ftso_interp_get(of->exact, output->value),
+                          *y = ftso_interp_get(of->rounded, value);
+        assert_string_equal(of->passed->outputs[i].name, output->name);
         size_t count = (size_t)ftso_shape_count(x->shape);
         double norm = 0;
         for (size_t k = 0; k < count; k++) norm += x->data[k] * x->data[k];
         double own = distance(x->data, NULL, results, count),
                theirs = distance(x->data, y->data, NULL, count),
                allowed = factor * theirs + floor * sqrt(norm) + absolute;
+        if (of->wide)
+            allowed +=
+                of->part * (typical * sqrt(norm) +
+                            distance(x->data, ftso_interp_get(of->wide, value)->data, NULL, count));
         if (!(own <= allowed))
             fail_msg(
                 "%s, batch %lld, \"%s\": %g from the reference, float32 rounding alone %g, norm "
-                "%g",
-                what, (long long)batch, output->name, own, theirs, sqrt(norm));
+                "%g, allowed %g",
+                what, (long long)batch, output->name, own, theirs, sqrt(norm), allowed);
         worst = own / allowed > worst ? own / allowed : worst;
         results += count;
     }
@@ -105,11 +123,13 @@ static double compare(const ftso_graph *graph, const ftso_graph *passed, const f
 /* Programs of one graph that must agree byte for byte: register blocks as chosen, and forced ones. */
 static const ftso_tuning tunings[] = {{0}, {.pixel_block = 3, .channel_block = 1}};
 
-static void check(const ftso_graph *plain, const char *what, const char *cpu, size_t tuning_count)
+static void check(const ftso_graph *plain, const char *what, const char *cpu, size_t tuning_count,
+                  double part)
 {
     ftso_arena arena;
     ftso_arena_init(&arena);
     const ftso_graph *graph = nets_passes(&arena, plain, NULL, 0);
+    const ftso_graph *truth = plain->storage == FTSO_ELEMENT_FP32 ? plain : graph;
     ftso_schedule *schedule;
     ftso_compiler *compilers[FTSO_COUNT(tunings)];
     ftso_program *programs[FTSO_COUNT(tunings)];
@@ -135,8 +155,12 @@ static void check(const ftso_graph *plain, const char *what, const char *cpu, si
         for (size_t i = 0; i < count; i++) /* the same numbers for both sides */
             for (size_t k = 0; k < leaves[i].count; k++)
                 leaves[i].data[k] = (double)(float)leaves[i].data[k];
-        ftso_interp *exact = interpret(plain, leaves, count, batches[b], false),
-                    *rounded = interpret(graph, leaves, count, batches[b], true);
+        const ftso_element *elements = truth == graph ? schedule->elements : NULL;
+        ftso_interp *exact = interpret(truth, elements, leaves, count, batches[b], false),
+                    *rounded = interpret(graph, elements, leaves, count, batches[b], true),
+                    *wide =
+                        elements ? interpret(graph, NULL, leaves, count, batches[b], false) : NULL;
+        const references of = {truth, graph, exact, rounded, wide, part};
         const float *first = NULL;
         for (size_t t = 0; t < tuning_count; t++)
             for (int threads = 1; threads <= MOST_THREADS; threads++) {
@@ -144,7 +168,7 @@ static void check(const ftso_graph *plain, const char *what, const char *cpu, si
                                                   batches[b], threads, &total);
                 if (!first) {
                     first = results;
-                    double share = compare(plain, graph, exact, rounded, results, batches[b], what);
+                    double share = compare(&of, results, batches[b], what);
                     worst = share > worst ? share : worst;
                 }
                 if (memcmp(first, results, total * sizeof *results) != 0)
@@ -154,6 +178,7 @@ static void check(const ftso_graph *plain, const char *what, const char *cpu, si
             }
         ftso_interp_free(exact);
         ftso_interp_free(rounded);
+        ftso_interp_free(wide);
     }
     print_message("%s on %s: %zu regions, largest error %.2f of what is allowed\n", what, cpu,
                   schedule->region_count, worst);
@@ -180,7 +205,7 @@ static void skip_only_steps(void **state)
             check(graph,
                   ftso_format(&arena, "skip only, K=%lld, step on %s", (long long)options.k,
                               options.of_arch ? "betas" : "weights"),
-                  cpus[c], FTSO_COUNT(tunings));
+                  cpus[c], FTSO_COUNT(tunings), 0);
         ftso_arena_deinit(&arena);
     }
 }
@@ -198,7 +223,7 @@ static void eight_operators(void **state)
                             .layers = 2,
                             .channels = 8,
                             .of_arch = true};
-    check(nets_darts(&arena, &options), "darts, step on betas", "native", 1);
+    check(nets_darts(&arena, &options), "darts, step on betas", "native", 1, 0);
     ftso_arena_deinit(&arena);
 }
 
@@ -208,8 +233,42 @@ static void found_networks(void **state)
     (void)state;
     ftso_arena arena;
     ftso_arena_init(&arena);
-    check(nets_found(&arena, "DARTS_V2", false), "DARTS_V2, training", "native", 1);
-    check(nets_found(&arena, "DARTS_V2", true), "DARTS_V2, inference", "native", 1);
+    check(nets_found(&arena, "DARTS_V2", false), "DARTS_V2, training", "native", 1, 0);
+    check(nets_found(&arena, "DARTS_V2", true), "DARTS_V2, inference", "native", 1, 0);
+    ftso_arena_deinit(&arena);
+}
+
+/*
+ * The same with images stored as bf16. Training of so few images is chaotic: batch norm of a channel that is nearly constant
+ * makes a lot of a last bit.
+ */
+static void stored_as_bf16(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    nets_options options = {.opset = "skip_only",
+                            .k = 4,
+                            .batch = BATCH,
+                            .side = 12,
+                            .layers = 3,
+                            .channels = 12,
+                            .of_arch = true};
+    const struct {
+        ftso_graph *graph;
+        const char *what, *cpu;
+        size_t tunings;
+        double part;
+    } rows[] = {
+        {nets_darts(&arena, &options), "bf16, step on betas", "x86-64", FTSO_COUNT(tunings), 0.3},
+        {nets_darts(&arena, &options), "bf16, step on betas", "native", FTSO_COUNT(tunings), 0.3},
+        {nets_found(&arena, "DARTS_V2", false), "bf16, training", "native", 1, 3},
+        {nets_found(&arena, "DARTS_V2", true), "bf16, inference", "native", 1, 0.3},
+    };
+    for (size_t i = 0; i < FTSO_COUNT(rows); i++) {
+        rows[i].graph->storage = FTSO_ELEMENT_BF16;
+        check(rows[i].graph, rows[i].what, rows[i].cpu, rows[i].tunings, rows[i].part);
+    }
     ftso_arena_deinit(&arena);
 }
 
@@ -217,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(skip_only_steps),
+        cmocka_unit_test(stored_as_bf16),
         cmocka_unit_test(eight_operators),
         cmocka_unit_test(found_networks),
     };

@@ -427,6 +427,7 @@ static ftso_network *lower(ftso_arena *arena, ftso_diag *diag, const ftso_space 
     network->arch = network->running = network->label = network->loss = FTSO_NO_VALUE;
     network->logits = network->aux_logits = network->drop_path = FTSO_NO_VALUE;
     ftso_graph_init(network->graph, arena, ftso_primitives());
+    network->graph->storage = options->storage;
     ftso_builder builder = {.arena = arena,
                             .diag = diag,
                             .network = network,

@@ -23,5 +23,6 @@ ftso_lower_options ftso_train_lower_options(const ftso_train *train, bool infere
         .aux = train->aux_weight > 0,
         .aux_weight = train->aux_weight,
         .label_smoothing = train->label_smoothing,
+        .storage = train->precision,
     };
 }

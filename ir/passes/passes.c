@@ -98,6 +98,7 @@ ftso_status ftso_passes_run(ftso_arena *arena, const ftso_graph *in, const char 
         FTSO_ASSERT((known & pass->needs) == pass->needs);
         ftso_graph *next = FTSO_NEW(arena, ftso_graph);
         ftso_graph_init(next, arena, in->ops);
+        next->storage = in->storage;
         double start_s = ftso_clock_s();
         FTSO_TRY(ftso_annotate(pass->run(current, next), "pass %s", pass->name));
         double seconds = ftso_clock_s() - start_s;

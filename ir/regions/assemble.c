@@ -230,6 +230,15 @@ static void find_image_needs(assembler *a)
     }
 }
 
+static void choose_elements(ftso_schedule *schedule)
+{
+    for (size_t r = 0; r < schedule->region_count; r++)
+        for (size_t i = 0; i < schedule->regions[r].write_count; i++) {
+            ftso_value value = schedule->regions[r].writes[i];
+            schedule->elements[value] = ftso_stored_element(schedule->graph, value);
+        }
+}
+
 ftso_schedule *ftso_former_assemble(ftso_former *f, ftso_arena *arena)
 {
     assembler a = {.f = f, .arena = arena, .schedule = FTSO_NEW(arena, ftso_schedule)};
@@ -242,5 +251,7 @@ ftso_schedule *ftso_former_assemble(ftso_former *f, ftso_arena *arena)
     find_image_needs(&a);
     for (size_t d = 0; d < f->draft_count; d++) emit_draft(&a, (int)d);
     while (emit_algebra_region(&a, false, 0)) continue;
+    a.schedule->elements = FTSO_ARRAY(arena, ftso_element, f->count);
+    choose_elements(a.schedule);
     return a.schedule;
 }

@@ -249,7 +249,7 @@ ftso_status ftso_plan_make(ftso_arena *arena, const ftso_schedule *schedule, fts
     for (size_t v = 0; v < p.graph->node_count && status.code == FTSO_OK; v++) {
         block *b = &p.blocks[v];
         if (!b->used) continue;
-        b->size_bytes = size(user, p.graph->nodes[v].shape);
+        b->size_bytes = size(user, p.graph->nodes[v].shape, schedule->elements[v]);
         b->size_bytes = (b->size_bytes + p.alignment - 1) / p.alignment * p.alignment;
         if (!ftso_i64_add(total, b->size_bytes, &total))
             status =
@@ -301,7 +301,7 @@ static ftso_status find_tenures(ftso_arena *arena, const ftso_schedule *schedule
         const ftso_place *place = &plan->places[v];
         if (!place->stored || ftso_value_role(graph, (ftso_value)v) != FTSO_ROLE_LITERAL) continue;
         ftso_shape shape = graph->nodes[v].shape;
-        int64_t bytes = at[v].base == v ? size(user, shape) : bare_bytes(shape);
+        int64_t bytes = at[v].base == v ? size(user, shape, FTSO_ELEMENT_FP32) : bare_bytes(shape);
         tenures[v] = (tenure){.value = (ftso_value)v,
                               .seen = true,
                               .begin = place->offset_bytes,
@@ -317,7 +317,8 @@ static ftso_status find_tenures(ftso_arena *arena, const ftso_schedule *schedule
             const ftso_place *place = &plan->places[value];
             bool leaf = ftso_value_role(graph, at[value].base) == FTSO_ROLE_LEAF;
             ftso_shape shape = graph->nodes[value].shape;
-            int64_t bytes = at[value].base == value ? size(user, shape) : bare_bytes(shape);
+            int64_t bytes = at[value].base == value ? size(user, shape, schedule->elements[value])
+                                                    : bare_bytes(shape);
             *t = (tenure){.value = value,
                           .seen = true,
                           .begin = place->offset_bytes,

@@ -44,6 +44,15 @@ static void print_list(const ftso_value *values, size_t count, ftso_text *out)
         ftso_text_printf(out, "%s%%%lu", i ? ", " : "", (unsigned long)values[i]);
 }
 
+/* " : [N=8, 16, 32, 32] bf16" of a value as it lies in memory. */
+static void print_type(const ftso_schedule *schedule, ftso_value value, ftso_text *out)
+{
+    ftso_text_puts(out, " : ");
+    ftso_shape_print(ftso_graph_shape(schedule->graph, value), out);
+    if (schedule->elements[value] != FTSO_ELEMENT_FP32)
+        ftso_text_printf(out, " %s", ftso_element_name(schedule->elements[value]));
+}
+
 static void print_region(const ftso_schedule *schedule, size_t number, ftso_text *out)
 {
     const ftso_region *region = &schedule->regions[number];
@@ -58,8 +67,8 @@ static void print_region(const ftso_schedule *schedule, size_t number, ftso_text
     ftso_text_puts(out, "\n");
     for (size_t i = 0; i < region->read_count; i++) {
         const ftso_node *node = ftso_graph_node(schedule->graph, region->reads[i]);
-        ftso_text_printf(out, "    read %%%lu : ", (unsigned long)region->reads[i]);
-        ftso_shape_print(node->shape, out);
+        ftso_text_printf(out, "    read %%%lu", (unsigned long)region->reads[i]);
+        print_type(schedule, region->reads[i], out);
         if (node->op->op_class == FTSO_CLASS_LEAF || node->op->op_class == FTSO_CLASS_ALIAS) {
             ftso_text_printf(out, " %s", node->op->name);
             print_attrs(node, true, out);
@@ -79,8 +88,7 @@ static void print_region(const ftso_schedule *schedule, size_t number, ftso_text
         print_list(node->inputs, ftso_node_needs(node), out);
         ftso_text_puts(out, ")");
         print_attrs(node, true, out);
-        ftso_text_puts(out, " : ");
-        ftso_shape_print(node->shape, out);
+        print_type(schedule, value, out);
         ftso_text_puts(out, "\n");
     }
 }
@@ -112,9 +120,9 @@ void ftso_region_key(const ftso_schedule *schedule, const ftso_region *region, f
 {
     ftso_text_printf(out, "%s\n", region->kernel_class);
     for (size_t i = 0; i < region->read_count; i++) {
-        ftso_text_printf(out, "%%%zu : ", i);
+        ftso_text_printf(out, "%%%zu", i);
         const ftso_node *read = ftso_graph_node(schedule->graph, region->reads[i]);
-        ftso_shape_print(read->shape, out);
+        print_type(schedule, region->reads[i], out);
         if (ftso_node_is(read, "column")) { /* how far apart its numbers lie */
             ftso_text_puts(out, " of ");
             ftso_shape_print(ftso_graph_shape(schedule->graph, read->inputs[0]), out);
@@ -128,8 +136,7 @@ void ftso_region_key(const ftso_schedule *schedule, const ftso_region *region, f
             ftso_text_printf(out, "%s%%%zu", k ? ", " : "", number_of(region, node->inputs[k]));
         ftso_text_puts(out, ")");
         print_attrs(node, false, out);
-        ftso_text_puts(out, " : ");
-        ftso_shape_print(node->shape, out);
+        print_type(schedule, region->nodes[i], out);
         ftso_text_puts(out, "\n");
     }
     ftso_text_puts(out, "cores");

@@ -75,6 +75,8 @@ typedef struct ftso_location {
     ftso_value base;
     int64_t element;
 } ftso_location;
+/* What a region stores the value as, see ftso_schedule.elements. */
+ftso_element ftso_stored_element(const ftso_graph *graph, ftso_value value);
 /* Whether each pixel of a `conv`, or of its transpose, follows from the same pixel of its operand. */
 bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv);
 /* Whether a node is a weight gradient; its operands are the gradient image and what the window saw. */

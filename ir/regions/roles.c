@@ -58,6 +58,16 @@ bool ftso_region_adds_up(const ftso_schedule *schedule, const ftso_region *regio
     return region->core_count > 1 && users == region->core_count;
 }
 
+ftso_element ftso_stored_element(const ftso_graph *graph, ftso_value value)
+{
+    ftso_shape shape = graph->nodes[value].shape;
+    if (!shape.batched || shape.rank != 4 || shape.dim[2] * shape.dim[3] <= 1)
+        return FTSO_ELEMENT_FP32;
+    for (size_t i = 0; i < graph->output_count; i++)
+        if (graph->outputs[i].value == value) return FTSO_ELEMENT_FP32;
+    return graph->storage;
+}
+
 bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv)
 {
     ftso_shape x = graph->nodes[conv->inputs[0]].shape, w = graph->nodes[conv->inputs[1]].shape;

@@ -202,6 +202,8 @@ static ftso_status check_writes(checker *c, const ftso_region *region, size_t r)
             return broken(r, value, "written, but not computed here");
         if (c->written[value]) return broken(r, value, "written twice");
         c->written[value] = r + 1;
+        if (c->schedule->elements[value] != ftso_stored_element(c->graph, value))
+            return broken(r, value, "stored as other elements than it must be");
     }
     for (size_t i = 0; i < region->node_count; i++) {
         ftso_value value = region->nodes[i];
@@ -216,6 +218,9 @@ static ftso_status check_writes(checker *c, const ftso_region *region, size_t r)
 static ftso_status check_end(checker *c)
 {
     size_t end = c->schedule->region_count;
+    for (size_t v = 0; v < c->graph->node_count; v++)
+        if (c->schedule->elements[v] != FTSO_ELEMENT_FP32 && !c->written[v])
+            return broken(end, (ftso_value)v, "not fp32, but not stored by a region");
     for (size_t i = 0; i < c->graph->output_count; i++)
         if (!is_available(c, c->graph->outputs[i].value, end + 1))
             return broken(end, c->graph->outputs[i].value, "an output that is never written");

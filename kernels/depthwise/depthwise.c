@@ -118,7 +118,7 @@ static void emit_block(ftso_emitter *e, const row_block *b)
     }
     for (int r = 0; r < b->pixels; r++)
         ftso_emit_store(
-            e, sums[r],
+            e, ftso_emit_as_stored(e, d->value, sums[r]), /* a lead's is read from here */
             ftso_emit_at(e, b->result, ftso_emit_i64(e, r * d->taps.out_step * d->stored)));
 }
 
