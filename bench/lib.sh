@@ -17,7 +17,7 @@ number() { sed -nE "s/.*\"$1\": ([0-9.e+-]+).*/\1/p"; } # a member of one line o
 spread_of() { sort -g "$1" | awk '{ v[NR] = $1 } END { m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2, v[1], v[NR] }'; }
 median_of() { local m; read -r m _ < <(spread_of "$1"); echo "$m"; }
 
-title_of() { case $1 in ftso) echo ftso ;; eager) echo PyTorch eager ;; compile) echo torch.compile ;; onnxruntime) echo ONNX Runtime ;; openvino) echo OpenVINO ;; esac; }
+title_of() { case $1 in ftso) echo ftso ;; bf16) echo "ftso, bf16" ;; eager) echo PyTorch eager ;; compile) echo torch.compile ;; onnxruntime) echo ONNX Runtime ;; openvino) echo OpenVINO ;; esac; }
 
 # The folder of space files, the peers that are here, and the lines that say what was measured where.
 prepare() {
@@ -95,9 +95,12 @@ stop() {
 
 # ---------------------------------------------------------------- measuring
 
-clear_row() { rm -f "$work"/seconds.* "$work"/peak.*; }
+clear_row() { rm -f "$work"/seconds.* "$work"/peak.* "$work"/error.*; }
 ours_seconds() { sed -nE "s/^$1 +([0-9.]+) ms.*/\1/p" "$work/report" | awk '{ print $1 / 1000 }'; }
 gflop() { sed -nE 's/.* ([0-9.]+) GFLOP,.*/\1/p' "$work/report" | awk '{ g += $1 } END { print g }'; }
+planned() { sed -nE 's/^memory +([0-9.]+) MiB planned.*/\1/p' "$work/report"; }
+# The largest relative distance from fp32 that the report tells: of logits, loss or first moments.
+largest_error() { sed -nE 's/^error .*fp32: //p' "$work/report" | tr , '\n' | awk '{ if ($2 > m) m = $2 } END { print m }'; }
 wall() { # NAME COMMAND...: seconds of a process
   local TIMEFORMAT='%R %U %S' real user system
   { time "${@:2}" >"$work/wall.out" 2>&1 || note "failed: ${*:2:3}: $(tail -n 1 "$work/wall.out" | cut -c1-160)"; } 2>"$work/wall.time"
@@ -131,6 +134,10 @@ measure() {
     ! start "$name" "${peer[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" --clock $clock "$@" || alive+=" $name"
   done
   for ((round = 0; round < rounds; round++)); do
+    "$ftso" bench "${ours[@]}" --precision=bf16 --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
+    ours_seconds "$label" >>"$work/seconds.bf16"
+    planned >"$work/peak.bf16"
+    largest_error >"$work/error.bf16"
     "$ftso" bench "${ours[@]}" --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
     ours_seconds "$label" >>"$work/seconds.ftso"
     for name in $alive; do
@@ -143,7 +150,7 @@ measure() {
       fi
     done
   done
-  sed -nE 's/^memory +([0-9.]+) MiB planned.*/\1/p' "$work/report" >"$work/peak.ftso"
+  planned >"$work/peak.ftso"
   for name in $alive; do
     ask "$name" stop && echo "$(($(number peak_kib <<<"$answer") / 1024))" >"$work/peak.$name"
     median_of "$work/seconds.$name" >"$work/median.$row.$name"
@@ -159,21 +166,23 @@ measure() {
 # ---------------------------------------------------------------- tables
 
 table_head() {
-  echo "| work | who | median s | spread s | images/s | times ours | of the peak | MiB |"
-  echo "|---|---|---|---|---|---|---|---|"
+  echo "| work | who | median s | spread s | images/s | times ours | of the peak | MiB | error |"
+  echo "|---|---|---|---|---|---|---|---|---|"
 }
 print_row() { # TITLE IMAGES GFLOP: from the files of this row
-  local name median least most ours share peak
+  local name median least most ours share peak error
   ours=$(median_of "$work/seconds.ftso")
-  for name in ftso eager compile onnxruntime openvino; do
+  for name in ftso bf16 eager compile onnxruntime openvino; do
     [ -s "$work/seconds.$name" ] || continue
     read -r median least most < <(spread_of "$work/seconds.$name")
     share=-
     [ -z "$3" ] || share=$(awk "BEGIN { printf \"%.0f%%\", 100 * $3 / $median / $ceiling }")
     peak=-
     [ ! -s "$work/peak.$name" ] || peak=$(awk '{ printf "%.0f", $1 }' "$work/peak.$name")
-    awk -v t="$1" -v w="$(title_of "$name")" -v m="$median" -v a="$least" -v b="$most" -v o="$ours" -v n="$2" -v s="$share" -v p="$peak" \
-      'BEGIN { printf "| %s | %s | %.4g | %.4g to %.4g | %.4g | %.2f | %s | %s |\n", t, w, m, a, b, n / m, m / o, s, p }'
+    error=-
+    [ ! -s "$work/error.$name" ] || error=$(<"$work/error.$name")
+    awk -v t="$1" -v w="$(title_of "$name")" -v m="$median" -v a="$least" -v b="$most" -v o="$ours" -v n="$2" -v s="$share" -v p="$peak" -v e="$error" \
+      'BEGIN { printf "| %s | %s | %.4g | %.4g to %.4g | %.4g | %.2f | %s | %s | %s |\n", t, w, m, a, b, n / m, m / o, s, p, e }'
   done
 }
 mark() { # TITLE "PEER TIMES PEER TIMES…": a line for the table of marks

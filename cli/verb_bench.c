@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "kernels/kernels.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@ typedef struct bench_options {
     bool regions, network;
     int repeat;
     int64_t batch;
+    ftso_element precision;
+    bool has_precision;
     ftso_clock_kind clock;
     ftso_input_options input;
     ftso_road_options road;
@@ -27,6 +30,7 @@ enum {
     KEY_NETWORK,
     KEY_BATCH,
     KEY_CLOCK,
+    KEY_PRECISION,
     MAX_REPEAT = 1000,
     MAX_BATCH = 1 << 16
 };
@@ -38,6 +42,7 @@ static const struct argp_option options[] = {
      0},
     {"network", KEY_NETWORK, 0, 0, "NAME is a genotype: time the network built of its cells", 0},
     {"batch", KEY_BATCH, "N", 0, "images of a step (default: as the search or the recipe says)", 0},
+    {"precision", KEY_PRECISION, "WORD", 0, FTSO_PRECISION_DOC, 0},
     {"clock", KEY_CLOCK, "wall|processor", 0,
      "what times are of: the wall (default), or processor time per thread, for a busy machine", 0},
     {"regions", KEY_REGIONS, 0, 0,
@@ -77,6 +82,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         bench->batch = strtol(arg, &end, 10);
         if (*end || bench->batch < 1 || bench->batch > MAX_BATCH)
             argp_error(state, "--batch takes a number from 1 to %d, not '%s'", MAX_BATCH, arg);
+        break;
+    case KEY_PRECISION:
+        bench->precision = ftso_parse_precision(arg, state);
+        bench->has_precision = true;
         break;
     case KEY_CLOCK:
         if (strcmp(arg, "wall") != 0 && strcmp(arg, "processor") != 0)
@@ -118,6 +127,7 @@ static const struct argp argp = {options,
 /* One step, compiled and bound. */
 typedef struct bench_step {
     const char *label;
+    ftso_element storage; /* of its images */
     ftso_program *program;
     ftso_runner *runner;
     double *seconds;          /* of each launch, of all timed runs together */
@@ -148,6 +158,7 @@ static ftso_network *step_of_search(const bench_options *chosen, ftso_input *inp
 {
     ftso_lower_options lowering = ftso_search_lower_options(search);
     if (chosen->batch) lowering.batch = chosen->batch;
+    if (chosen->has_precision) lowering.storage = chosen->precision;
     ftso_network *network =
         ftso_lower_supernet(&input->arena, &input->diag, search->space, &lowering);
     if (network) ftso_lower_step(network, arch ? &search->arch : &search->weights, arch);
@@ -161,7 +172,9 @@ static ftso_network *step_of_network(const bench_options *chosen, ftso_input *in
     ftso_lower_options lowering = {.batch = chosen->batch ? chosen->batch : what->train->batch,
                                    .inference = inference,
                                    .aux = space->aux_head && what->train->aux_weight > 0,
-                                   .label_smoothing = what->train->label_smoothing};
+                                   .label_smoothing = what->train->label_smoothing,
+                                   .storage = chosen->has_precision ? chosen->precision
+                                                                    : what->train->precision};
     ftso_network *network =
         ftso_lower_network(&input->arena, &input->diag, space, what->genotype, &lowering);
     if (network && !inference) ftso_lower_step(network, &what->train->optimizer, false);
@@ -178,11 +191,19 @@ static ftso_status make_step(const bench_options *chosen, ftso_input *input, con
     if (!network) return ftso_error(FTSO_ERROR_USER, "the network could not be built");
     ftso_pipeline pipeline = chosen->road.device.pipeline;
     step->label = label;
+    step->storage = network->graph->storage;
     FTSO_TRY(ftso_pipeline_run(&pipeline, &input->arena, compiler, how, label, network->graph,
                                &step->program));
     if (step->program)
         step->seconds = FTSO_ARRAY(&input->arena, double, step->program->launch_count);
     return FTSO_STATUS_OK;
+}
+
+static size_t slot_numbers(const ftso_slot *slot)
+{
+    size_t count = 1;
+    for (int d = 0; d < slot->rank; d++) count *= (size_t)slot->dim[d];
+    return count;
 }
 
 /* Small numbers in every input and state, so that no arithmetic meets infinities; label 0 and variance 1 everywhere. */
@@ -191,8 +212,7 @@ static ftso_status fill(const bench_step *step)
     for (size_t i = 0; i < step->program->slot_count; i++) {
         const ftso_slot *slot = &step->program->slots[i];
         if (!slot->is_input && !slot->is_state) continue;
-        size_t count = 1;
-        for (int d = 0; d < slot->rank; d++) count *= (size_t)slot->dim[d];
+        size_t count = slot_numbers(slot);
         float *data = ftso_mem_alloc(count * sizeof(float));
         if (!data) return ftso_error(FTSO_ERROR_LIMIT, "no memory for %zu numbers", count);
         bool label = slot->rank == 1 && slot->batched, ones = strcmp(slot->name, "running") == 0;
@@ -206,6 +226,75 @@ static ftso_status fill(const bench_step *step)
     }
     return FTSO_STATUS_OK;
 }
+
+/* ---------------------------------------------------------------- the error of narrow images */
+
+/* One run from the numbers of `fill`, moments at zero (the first moment is then the gradient, but for a factor). */
+static ftso_status run_once(bench_step *step, ftso_pool *pool)
+{
+    FTSO_TRY(ftso_runner_new(step->program, pool, NULL, &step->runner));
+    FTSO_TRY(fill(step));
+    for (size_t i = 0; i < step->program->slot_count; i++) {
+        const ftso_slot *slot = &step->program->slots[i];
+        if (!slot->is_state || !strchr(slot->name, '.')) continue;
+        float *zeros = ftso_mem_alloc(slot_numbers(slot) * sizeof(float));
+        if (!zeros) return ftso_error(FTSO_ERROR_LIMIT, "no memory for '%s'", slot->name);
+        memset(zeros, 0, slot_numbers(slot) * sizeof(float));
+        ftso_runner_write(step->runner, slot->name, zeros, step->program->planned_batch);
+        ftso_mem_free(zeros);
+    }
+    ftso_runner_run(step->runner, step->program->planned_batch, NULL);
+    return FTSO_STATUS_OK;
+}
+
+/* Relative L2 distance of an output's numbers in two steps. */
+static double output_distance(ftso_arena *arena, const bench_step *a, const bench_step *b,
+                              const ftso_slot *slot)
+{
+    size_t count = slot_numbers(slot);
+    float *x = FTSO_ARRAY(arena, float, count), *y = FTSO_ARRAY(arena, float, count);
+    ftso_runner_read(a->runner, slot->name, x, a->program->planned_batch);
+    ftso_runner_read(b->runner, slot->name, y, b->program->planned_batch);
+    double distance = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        distance += ((double)y[i] - (double)x[i]) * ((double)y[i] - (double)x[i]);
+        norm += (double)x[i] * (double)x[i];
+    }
+    return norm > 0 ? sqrt(distance / norm) : sqrt(distance);
+}
+
+/* What a step whose images are narrow gives beside the same step in fp32: logits, loss, first moments. */
+static ftso_status print_errors(const bench_options *chosen, ftso_input *input, const subject *what,
+                                ftso_compiler *compiler, const ftso_compiler_options *how,
+                                const char *label, ftso_pool *pool)
+{
+    bench_step steps[2] = {{0}, {0}};
+    bench_options as = *chosen;
+    as.has_precision = true;
+    ftso_status status = FTSO_STATUS_OK;
+    for (int i = 0; i < 2 && status.code == FTSO_OK; i++) {
+        if (i == 0) as.precision = FTSO_ELEMENT_FP32;
+        status = make_step(i ? chosen : &as, input, what, compiler, how, label, &steps[i]);
+        if (status.code == FTSO_OK) status = run_once(&steps[i], pool);
+    }
+    if (status.code == FTSO_OK) printf("error    %s beside fp32:", label);
+    const char *before = " ";
+    for (size_t i = 0; status.code == FTSO_OK && i < steps[0].program->slot_count; i++) {
+        const ftso_slot *slot = &steps[0].program->slots[i];
+        bool moment = strchr(slot->name, '.') && !strstr(slot->name, ".v");
+        if (!slot->is_output || (slot->is_state && !moment)) continue;
+        if (!moment && strcmp(slot->name, "logits") != 0 && strcmp(slot->name, "loss") != 0)
+            continue;
+        printf("%s%s %.1e", before, slot->name,
+               output_distance(&input->arena, &steps[0], &steps[1], slot));
+        before = ", ";
+    }
+    if (status.code == FTSO_OK) printf("\n");
+    for (int i = 0; i < 2; i++) ftso_runner_free(steps[i].runner);
+    return status;
+}
+
+/* ---------------------------------------------------------------- memory, times */
 
 static int64_t state_bytes(const ftso_program *program)
 {
@@ -372,6 +461,9 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
         printf("iteration %7.1f ms (median of %d), batch %lld\n",
                1e3 * median(whole, chosen->repeat), chosen->repeat,
                (long long)steps[0].program->planned_batch);
+    for (size_t s = 0; s < count && status.code == FTSO_OK; s++)
+        if (steps[s].storage != FTSO_ELEMENT_FP32)
+            status = print_errors(chosen, input, what, compiler, &how, steps[s].label, pool);
     for (size_t s = 0; s < count && chosen->regions; s++)
         print_regions(&steps[s], chosen->repeat, ceilings);
 out:

@@ -107,6 +107,16 @@ verbs() {
   code 2 "$ftso" bench "$nb201" NB201_ALL_SKIP --network --step=arch
   code 2 "$ftso" bench "$toy" --step=infer
   code 2 "$ftso" bench "$nb201" NB201_ALL_SKIP --network --batch=0
+  # the error of images as bf16, in a step and in inference; another precision is told its remedy
+  code 0 "$ftso" bench "$nb201" NB201_ALL_SKIP --network --batch=2 --repeat=1 --precision=bf16
+  says out 'error    train beside fp32: logits'
+  says out 'error    infer beside fp32: logits'
+  code 0 "$ftso" bench "$root/examples/toy.ftso" --step=arch --batch=4 --repeat=1 --set search.toy_search.precision=bf16
+  says out 'arch.m'
+  code 1 "$ftso" bench "$root/examples/toy.ftso" --set search.toy_search.precision=fp61
+  says err 'it is `fp32` or `bf16`'
+  code 2 "$ftso" bench "$root/examples/toy.ftso" --precision=fp61
+  says err '--precision takes fp32 or bf16, not'
   code 2 "$ftso" bench "$nb201" NB201_ALL_SKI --network
   says err "did you mean 'NB201_ALL_SKIP'"
   code 0 "$ftso" doctor
@@ -466,6 +476,10 @@ same_runs() {
 
 train() {
   make_recipe
+  # images kept as bf16, in training and whatever judges it
+  code 0 "$ftso" train "$toy" -q -o narrow --set train.tiny_train.precision=bf16 --set train.tiny_train.epochs=1
+  code 0 "$ftso" eval narrow
+  says out 'top-1'
   code 0 "$ftso" train "$toy" --threads=1
   local run=runs/tiny_train file form
   says out 'ftso eval runs/tiny_train'
