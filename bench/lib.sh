@@ -38,11 +38,17 @@ prepare() {
       note "left out: $(title_of "$name") (pip install ${modules//,/})"
     fi
   done
-  # Each thread on its own processor, and an allocator that keeps its memory: without it the peers pay for the first touch of
-  # every page again and again.
-  peer=(env -u OPENBLAS_CORETYPE OMP_PROC_BIND=true OMP_PLACES=cores "OMP_NUM_THREADS=$threads"
+  # An allocator that keeps its memory: without it the peers pay for the first touch of every page again and again. PyTorch's
+  # threads are pinned each to its own processor; the inference engines bring threads of their own, which would inherit the one
+  # processor that OpenMP pins the first thread to.
+  engine=(env -u OPENBLAS_CORETYPE
     GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1)
-  ! command -v taskset >/dev/null || peer+=(taskset -c "0-$((threads - 1))")
+  peer=("${engine[@]}" OMP_PROC_BIND=true OMP_PLACES=cores "OMP_NUM_THREADS=$threads")
+  if command -v taskset >/dev/null; then
+    engine+=(taskset -c "0-$((threads - 1))")
+    peer+=(taskset -c "0-$((threads - 1))")
+  fi
+  engine+=("$python")
   peer+=("$python")
 
   echo "machine: $(lscpu | sed -nE 's/^Model name: +//p' | head -1), $(nproc) processors, $threads threads," \
@@ -120,18 +126,18 @@ measure() {
   shift 2
   clear_row
   for name in $peers; do
-    local command=()
+    local command=() how=("${peer[@]}")
     case $name in
       eager) command=(torch_peer.py) ;;
       compile) command=(torch_peer.py --compile) ;;
-      *) command=(graph_peer.py --engine "$name" --folder "$work") ;;
+      *) command=(graph_peer.py --engine "$name" --folder "$work") how=("${engine[@]}") ;;
     esac
     if [ "${command[0]}" = torch_peer.py ]; then
       [ "$kind" = torch ] || command+=(--work infer)
     elif [ "$kind" = torch ]; then
       continue
     fi
-    ! start "$name" "${peer[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" --clock $clock "$@" || alive+=" $name"
+    ! start "$name" "${how[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" --clock $clock "$@" || alive+=" $name"
   done
   for ((round = 0; round < rounds; round++)); do
     "$ftso" bench "${ours[@]}" --precision=bf16 --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
