@@ -10,7 +10,10 @@
 #include <immintrin.h>
 #endif
 
-enum { CHAINS = 12, ROUNDS = 400000, TRIES = 5, STREAM_BYTES = 64 << 20 };
+enum { CHAINS = 12, ROUNDS = 400000, STREAM_BYTES = 64 << 20 };
+
+/* Longer than a scheduler needs to give every thread a processor of its own. */
+static const double TRYING_S = 0.15;
 
 /* ROUNDS of CHAINS multiply-adds on vectors; the result keeps the compiler from dropping them. */
 typedef float (*burn)(float seed);
@@ -92,12 +95,12 @@ double ftso_clock_read(ftso_clock_kind kind, int threads)
     return ((double)now.tv_sec + 1e-9 * (double)now.tv_nsec) / threads;
 }
 
-/* The shortest of TRIES runs of `task` on every thread. */
+/* The shortest run of `task` on every thread, of as many as fit into TRYING_S. */
 static double best_seconds(ftso_pool *pool, ftso_task task, probe *p, ftso_clock_kind clock)
 {
     int threads = ftso_pool_threads(pool);
-    double best = 1e9;
-    for (int i = 0; i < TRIES; i++) {
+    double best = 1e9, end = ftso_clock_s() + TRYING_S;
+    while (ftso_clock_s() < end) {
         double start = ftso_clock_read(clock, threads);
         ftso_pool_run(pool, threads, task, p);
         double seconds = ftso_clock_read(clock, threads) - start;

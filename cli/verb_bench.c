@@ -247,14 +247,32 @@ static ftso_status run_once(bench_step *step, ftso_pool *pool)
     return FTSO_STATUS_OK;
 }
 
-/* Relative L2 distance of an output's numbers in two steps. */
-static double output_distance(ftso_arena *arena, const bench_step *a, const bench_step *b,
-                              const ftso_slot *slot)
+/* Whether an output is judged: logits, loss, first moments. */
+static bool is_judged(const ftso_slot *slot)
 {
-    size_t count = slot_numbers(slot);
-    float *x = FTSO_ARRAY(arena, float, count), *y = FTSO_ARRAY(arena, float, count);
-    ftso_runner_read(a->runner, slot->name, x, a->program->planned_batch);
-    ftso_runner_read(b->runner, slot->name, y, b->program->planned_batch);
+    bool moment = strchr(slot->name, '.') && !strstr(slot->name, ".v");
+    if (!slot->is_output || (slot->is_state && !moment)) return false;
+    return moment || strcmp(slot->name, "logits") == 0 || strcmp(slot->name, "loss") == 0;
+}
+
+/* What one run of a step gives, by slot; its memory is free again before the next one takes its own. */
+static ftso_status run_and_keep(ftso_arena *arena, bench_step *step, ftso_pool *pool, float **out)
+{
+    ftso_status status = run_once(step, pool);
+    for (size_t i = 0; status.code == FTSO_OK && i < step->program->slot_count; i++) {
+        const ftso_slot *slot = &step->program->slots[i];
+        if (!is_judged(slot)) continue;
+        out[i] = FTSO_ARRAY(arena, float, slot_numbers(slot));
+        ftso_runner_read(step->runner, slot->name, out[i], step->program->planned_batch);
+    }
+    ftso_runner_free(step->runner);
+    step->runner = NULL;
+    return status;
+}
+
+/* Relative L2 distance of `y` from `x`. */
+static double distance_of(const float *x, const float *y, size_t count)
+{
     double distance = 0, norm = 0;
     for (size_t i = 0; i < count; i++) {
         distance += ((double)y[i] - (double)x[i]) * ((double)y[i] - (double)x[i]);
@@ -263,35 +281,34 @@ static double output_distance(ftso_arena *arena, const bench_step *a, const benc
     return norm > 0 ? sqrt(distance / norm) : sqrt(distance);
 }
 
-/* What a step whose images are narrow gives beside the same step in fp32: logits, loss, first moments. */
+/* What a step whose images are narrow gives beside the same step in fp32. */
 static ftso_status print_errors(const bench_options *chosen, ftso_input *input, const subject *what,
                                 ftso_compiler *compiler, const ftso_compiler_options *how,
                                 const char *label, ftso_pool *pool)
 {
-    bench_step steps[2] = {{0}, {0}};
-    bench_options as = *chosen;
-    as.has_precision = true;
-    ftso_status status = FTSO_STATUS_OK;
-    for (int i = 0; i < 2 && status.code == FTSO_OK; i++) {
-        if (i == 0) as.precision = FTSO_ELEMENT_FP32;
-        status = make_step(i ? chosen : &as, input, what, compiler, how, label, &steps[i]);
-        if (status.code == FTSO_OK) status = run_once(&steps[i], pool);
-    }
-    if (status.code == FTSO_OK) printf("error    %s beside fp32:", label);
+    bench_step exact = {0}, narrow = {0};
+    bench_options wide = *chosen;
+    wide.has_precision = true;
+    wide.precision = FTSO_ELEMENT_FP32;
+    FTSO_TRY(make_step(&wide, input, what, compiler, how, label, &exact));
+    FTSO_TRY(make_step(chosen, input, what, compiler, how, label, &narrow));
+    size_t slots = exact.program->slot_count;
+    FTSO_ASSERT(slots == narrow.program->slot_count);
+    float **x = FTSO_ARRAY(&input->arena, float *, slots),
+          **y = FTSO_ARRAY(&input->arena, float *, slots);
+    FTSO_TRY(run_and_keep(&input->arena, &exact, pool, x));
+    FTSO_TRY(run_and_keep(&input->arena, &narrow, pool, y));
+    printf("error    %s beside fp32:", label);
     const char *before = " ";
-    for (size_t i = 0; status.code == FTSO_OK && i < steps[0].program->slot_count; i++) {
-        const ftso_slot *slot = &steps[0].program->slots[i];
-        bool moment = strchr(slot->name, '.') && !strstr(slot->name, ".v");
-        if (!slot->is_output || (slot->is_state && !moment)) continue;
-        if (!moment && strcmp(slot->name, "logits") != 0 && strcmp(slot->name, "loss") != 0)
-            continue;
-        printf("%s%s %.1e", before, slot->name,
-               output_distance(&input->arena, &steps[0], &steps[1], slot));
+    for (size_t i = 0; i < slots; i++) {
+        const ftso_slot *slot = &exact.program->slots[i];
+        FTSO_ASSERT(strcmp(slot->name, narrow.program->slots[i].name) == 0);
+        if (!is_judged(slot)) continue;
+        printf("%s%s %.1e", before, slot->name, distance_of(x[i], y[i], slot_numbers(slot)));
         before = ", ";
     }
-    if (status.code == FTSO_OK) printf("\n");
-    for (int i = 0; i < 2; i++) ftso_runner_free(steps[i].runner);
-    return status;
+    printf("\n");
+    return FTSO_STATUS_OK;
 }
 
 /* ---------------------------------------------------------------- memory, times */
@@ -461,6 +478,10 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
         printf("iteration %7.1f ms (median of %d), batch %lld\n",
                1e3 * median(whole, chosen->repeat), chosen->repeat,
                (long long)steps[0].program->planned_batch);
+    for (size_t s = 0; s < count; s++) {
+        ftso_runner_free(steps[s].runner);
+        steps[s].runner = NULL;
+    }
     for (size_t s = 0; s < count && status.code == FTSO_OK; s++)
         if (steps[s].storage != FTSO_ELEMENT_FP32)
             status = print_errors(chosen, input, what, compiler, &how, steps[s].label, pool);

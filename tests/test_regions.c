@@ -181,6 +181,39 @@ static void switches_do_something(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* Arithmetic of parts that do not read each other: equal regions; one region where a state is updated. */
+static void independent_algebra_is_cut(void **state)
+{
+    (void)state;
+    enum { PARTS = 5 };
+    for (int updates = 0; updates < 2; updates++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph *graph = FTSO_NEW(&arena, ftso_graph);
+        ftso_graph_init(graph, &arena, ftso_primitives());
+        ftso_value old = ftso_graph_state(graph, "mean", ftso_shape_vector(8)), shift = old;
+        for (int i = 0; i < PARTS; i++) {
+            ftso_value scale = ftso_graph_input(graph, ftso_format(&arena, "scale%d", i),
+                                                ftso_shape_vector(8)),
+                       variance = ftso_graph_input(graph, ftso_format(&arena, "variance%d", i),
+                                                   ftso_shape_vector(8));
+            scale =
+                ftso_graph_binary(graph, "mul", scale, ftso_graph_unary(graph, "rsqrt", variance));
+            ftso_graph_output(graph, ftso_format(&arena, "factor%d", i), scale, FTSO_NO_VALUE);
+            shift = ftso_graph_binary(graph, "mul", old, scale);
+            ftso_graph_output(graph, ftso_format(&arena, "shift%d", i), shift, FTSO_NO_VALUE);
+        }
+        if (updates) ftso_graph_output(graph, "mean", shift, old);
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+        test_ok(ftso_schedule_verify(schedule));
+        assert_int_equal(count_class(schedule, "algebra"), updates ? 1 : PARTS);
+        for (size_t r = 1; r < schedule->region_count; r++)
+            assert_string_equal(key(&arena, schedule, r), key(&arena, schedule, 0));
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* relu, dwconv, conv of `kernel` with `stride`, its sums; the depthwise result is an output too where `kept`. */
 static ftso_graph *separable(ftso_arena *arena, int64_t kernel, int64_t stride, bool kept)
 {
@@ -360,6 +393,7 @@ int main(void)
         cmocka_unit_test(equal_regions_have_equal_keys),
         cmocka_unit_test(forming_is_deterministic),
         cmocka_unit_test(switches_do_something),
+        cmocka_unit_test(independent_algebra_is_cut),
         cmocka_unit_test(depthwise_leads),
         cmocka_unit_test(gradients_run_beside),
         cmocka_unit_test(what_has_no_kernel_is_refused),

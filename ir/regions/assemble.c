@@ -18,10 +18,12 @@ typedef struct assembler {
     ftso_former *f;
     ftso_arena *arena; /* of the result */
     ftso_schedule *schedule;
-    bool *done;        /* in memory, as far as regions have been emitted */
-    bool *image_needs; /* algebra that some draft reads, at once or through more algebra */
-    int *region_of;    /* algebra: the region that computes it */
-    size_t *mark;      /* visited in the gathering numbered so, from 1 */
+    bool *done;         /* in memory, as far as regions have been emitted */
+    bool *image_needs;  /* algebra that some draft reads, at once or through more algebra */
+    int *region_of;     /* algebra: the region that computes it */
+    ftso_value *joined; /* algebra: an earlier value of the same part, or itself */
+    bool keeps_states;  /* nothing is updated: algebra may be cut into its parts */
+    size_t *mark;       /* visited in the gathering numbered so, from 1 */
     size_t gathering;
     frame *stack;
     size_t stack_capacity;
@@ -140,8 +142,57 @@ static bool is_read_elsewhere(const assembler *a, ftso_value value, int region)
     return false;
 }
 
-/* One region of the algebra that can run now; false when there is none. `image_only`: of what drafts up to `d` may need. */
-static bool emit_algebra_region(assembler *a, bool image_only, int d)
+/* The first value of the part that `value` belongs to. */
+static ftso_value part_of(const assembler *a, ftso_value value)
+{
+    while (a->joined[value] != value) value = a->joined[value] = a->joined[a->joined[value]];
+    return value;
+}
+
+/*
+ * Numbers the batch's parts, of which none reads another, as regions from `number` on. Equal parts have equal code: the batch
+ * norms of a network are a few units instead of one large one. Where states are updated all remains one region, so that
+ * every new content can take the place of the old one.
+ */
+static int number_parts(assembler *a, const ftso_value *batch, size_t count, int number)
+{
+    int parts = 0;
+    for (size_t i = 0; i < count; i++) {
+        const ftso_node *node = &a->f->graph->nodes[batch[i]];
+        a->joined[batch[i]] = a->keeps_states ? batch[i] : batch[0];
+        for (uint32_t k = 0; k < ftso_node_needs(node); k++) {
+            if (a->region_of[node->inputs[k]] != number) continue;
+            ftso_value x = part_of(a, batch[i]), y = part_of(a, node->inputs[k]);
+            a->joined[x > y ? x : y] = x > y ? y : x;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        ftso_value first = part_of(a, batch[i]);
+        a->region_of[batch[i]] = first == batch[i] ? number + parts++ : a->region_of[first];
+    }
+    return parts;
+}
+
+/* The region of the algebra that `region_of` has given the next number. */
+static void push_algebra_region(assembler *a, const ftso_value *batch, size_t count)
+{
+    int number = (int)a->schedule->region_count;
+    ftso_region region = {.kernel_class = "algebra"};
+    lists room = {0};
+    a->gathering++;
+    size_t write_capacity = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (a->region_of[batch[i]] != number) continue;
+        a->done[batch[i]] = true;
+        if (!is_read_elsewhere(a, batch[i], number)) continue;
+        visit(a, &region, &room, batch[i], FTSO_NOWHERE);
+        FTSO_PUSH(a->arena, region.writes, region.write_count, write_capacity, batch[i]);
+    }
+    push_region(a, region);
+}
+
+/* The algebra that can run now; false when there is none. `image_only`: of what drafts up to `d` may need. */
+static bool emit_algebra(assembler *a, bool image_only, int d)
 {
     const ftso_former *f = a->f;
     int number = (int)a->schedule->region_count;
@@ -156,19 +207,9 @@ static bool emit_algebra_region(assembler *a, bool image_only, int d)
         a->region_of[v] = number;
         FTSO_PUSH(f->arena, batch, count, capacity, value);
     }
-    if (count == 0) return false;
-    ftso_region region = {.kernel_class = "algebra"};
-    lists room = {0};
-    a->gathering++;
-    size_t write_capacity = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_read_elsewhere(a, batch[i], number)) continue;
-        visit(a, &region, &room, batch[i], FTSO_NOWHERE);
-        FTSO_PUSH(a->arena, region.writes, region.write_count, write_capacity, batch[i]);
-    }
-    for (size_t i = 0; i < count; i++) a->done[batch[i]] = true;
-    push_region(a, region);
-    return true;
+    int parts = number_parts(a, batch, count, number);
+    for (int i = 0; i < parts; i++) push_algebra_region(a, batch, count);
+    return parts > 0;
 }
 
 /* ---------------------------------------------------------------- drafts */
@@ -208,7 +249,7 @@ static void emit_draft(assembler *a, int d)
         if (!ftso_former_is_image(f, region.reads[i]) && !in_memory(a, region.reads[i])) {
             /* number the region after the algebra it waits for, then gather it again */
             size_t before = a->schedule->region_count;
-            while (emit_algebra_region(a, true, d)) continue;
+            while (emit_algebra(a, true, d)) continue;
             FTSO_ASSERT(a->schedule->region_count > before);
             emit_draft(a, d);
             return;
@@ -248,9 +289,13 @@ ftso_schedule *ftso_former_assemble(ftso_former *f, ftso_arena *arena)
     a.region_of = FTSO_ARRAY(f->arena, int, f->count);
     a.mark = FTSO_ARRAY(f->arena, size_t, f->count);
     for (size_t v = 0; v < f->count; v++) a.region_of[v] = FTSO_NOWHERE;
+    a.joined = FTSO_ARRAY(f->arena, ftso_value, f->count);
+    a.keeps_states = true;
+    for (size_t i = 0; i < f->graph->output_count; i++)
+        if (f->graph->outputs[i].state != FTSO_NO_VALUE) a.keeps_states = false;
     find_image_needs(&a);
     for (size_t d = 0; d < f->draft_count; d++) emit_draft(&a, (int)d);
-    while (emit_algebra_region(&a, false, 0)) continue;
+    while (emit_algebra(&a, false, 0)) continue;
     a.schedule->elements = FTSO_ARRAY(arena, ftso_element, f->count);
     choose_elements(a.schedule);
     return a.schedule;
