@@ -10,11 +10,17 @@
 
 #include <string.h>
 
-/* So many sums of a chunk of vectors fit into a loop; further ones get a pass over the pixels of their own. */
+/*
+ * A chunk is so many vectors of a pixel that a loop over pixels takes at once. The wider it is, the fewer lines of the cache are
+ * written in pieces; the sums of a chunk are carried, so that few of them leave registers for a wider one. So many sums fit into
+ * a loop; further ones get a pass over the pixels of their own.
+ */
 enum {
     BLOCK_PIXELS = 16,
     DOUBLE_FLOATS = 2,
     MAX_CHUNK = 4,
+    WIDE_CHUNK = 6,
+    FEW_SUMS = 2,
     MAX_IMAGES = 64,
     MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK
 };
@@ -189,8 +195,8 @@ static void run_group(ftso_emitter *e, const pass *p, const group *g)
             run_chunk(e, p, g, NULL, (int64_t)k * v, total - k < wide ? total - k : wide);
         return;
     }
-    int chunk = total;
-    while (chunk > MAX_CHUNK || total % chunk) chunk--;
+    int chunk = total, most = g->sum_count > FEW_SUMS ? MAX_CHUNK : WIDE_CHUNK;
+    while (chunk > most || total % chunk) chunk--;
     if (chunk == total) {
         run_chunk(e, p, g, NULL, 0, total);
         return;
