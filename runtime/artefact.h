@@ -167,8 +167,13 @@ typedef struct ftso_self_test {
 /* Runs the stored images, which says something where the weights are those inside. `logits` has room for all results. */
 ftso_self_test ftso_net_self_test(ftso_net *net, float *logits);
 
-/* That the running program's own file is, byte for byte, what was built. */
-ftso_status FTSO_MUST_USE ftso_artefact_check_file(void);
+/* The self-test of a program that is an artefact prints a line: what ftso_net_self_test finds. FTSO_ERROR_LIMIT: no memory. */
+ftso_status FTSO_MUST_USE ftso_artefact_report_numbers(ftso_net *net, bool *out_passed);
+/* Another line: whether the program's own file is, byte for byte, what was built. FTSO_ERROR_INTERNAL: it is not, or what was
+ * tested before has not `passed`. */
+ftso_status FTSO_MUST_USE ftso_artefact_report_bytes(bool passed);
+/* The program's exit code: results are out, or an error is on standard error. */
+int ftso_artefact_end(const char *program, ftso_status status);
 
 /*
  * A trainer's programs as a device (artefact_device.c): `load` takes "train" or "judge", and no graph. Close it with its own

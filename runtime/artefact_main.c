@@ -226,26 +226,11 @@ static ftso_status run_bench(const choices *c, ftso_net *net, float *images, flo
     return FTSO_STATUS_OK;
 }
 
-/* ---------------------------------------------------------------- the self-test */
-
-/* Numbers first: they are the test; the bytes say whether what ran is what was built. */
 static ftso_status run_self_test(ftso_net *net)
 {
-    const ftso_artefact *a = &ftso_the_artefact;
-    float *logits = ftso_mem_alloc(a->test_logit_bytes);
-    if (!logits) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the self-test");
-    ftso_self_test test = ftso_net_self_test(net, logits);
-    ftso_mem_free(logits);
-    printf("numbers: %s, code for %s, %lld images: distance %.2e of %.2e allowed, largest "
-           "difference %.2e\n",
-           test.passed ? "ok" : "WRONG", net->code->cpu, (long long)a->test_count, test.distance,
-           a->test_tolerance, test.largest);
-    ftso_status bytes = ftso_artefact_check_file();
-    printf("bytes: %s\n", bytes.code == FTSO_OK ? "ok" : "WRONG");
-    if (!test.passed)
-        return ftso_error(FTSO_ERROR_INTERNAL,
-                          "results differ from the stored ones; this program is damaged");
-    return bytes;
+    bool passed;
+    FTSO_TRY(ftso_artefact_report_numbers(net, &passed));
+    return ftso_artefact_report_bytes(passed);
 }
 
 /* ---------------------------------------------------------------- main */
@@ -300,8 +285,5 @@ int ftso_artefact_main(int argc, char **argv)
         puts(ftso_the_artefact.record);
     else
         status = work(&c);
-    if (fflush(stdout) == EOF && status.code == FTSO_OK)
-        status = ftso_error(FTSO_ERROR_LIMIT, "cannot write to standard output");
-    if (status.code != FTSO_OK) fprintf(stderr, "%s: %s\n", argv[0], status.message);
-    return (int)status.code;
+    return ftso_artefact_end(argv[0], status);
 }

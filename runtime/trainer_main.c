@@ -481,32 +481,20 @@ static ftso_status train(job *j)
 static ftso_status run_self_test(const choices *c)
 {
     const ftso_artefact *a = &ftso_the_artefact;
-    ftso_net net;
-    ftso_self_test judged = {0};
-    ftso_step_test step;
     const ftso_net_options how = {.cpu = c->cpu, .threads = c->threads, .pin = true};
+    ftso_net net;
     FTSO_TRY(ftso_net_init(&net, a, &how));
     const ftso_artefact_code *code = net.code;
-    float *logits = ftso_mem_alloc(a->test_logit_bytes);
-    if (logits) judged = ftso_net_self_test(&net, logits);
+    bool passed;
+    ftso_status status = ftso_artefact_report_numbers(&net, &passed);
     ftso_net_deinit(&net);
-    if (!logits) return ftso_error(FTSO_ERROR_LIMIT, "no memory for the self-test");
-    ftso_mem_free(logits);
-    FTSO_TRY(ftso_trainer_self_test(a, code, c->threads, &step));
-    printf(
-        "numbers: %s, code for %s, %lld images: distance %.2e of %.2e allowed, largest difference "
-        "%.2e\n",
-        judged.passed ? "ok" : "WRONG", code->cpu, (long long)a->test_count, judged.distance,
-        a->test_tolerance, judged.largest);
+    ftso_step_test step;
+    if (status.code == FTSO_OK) status = ftso_trainer_self_test(a, code, c->threads, &step);
+    if (status.code != FTSO_OK) return status;
     printf("step: %s, loss and %zu changes of tensors: at most %.3f of what is allowed (%s %s)\n",
            step.passed ? "ok" : "WRONG", a->trainer->test_step_count - 1, step.worst, step.state,
            step.tensor);
-    ftso_status bytes = ftso_artefact_check_file();
-    printf("bytes: %s\n", bytes.code == FTSO_OK ? "ok" : "WRONG");
-    if (!judged.passed || !step.passed)
-        return ftso_error(FTSO_ERROR_INTERNAL,
-                          "results differ from the stored ones; this program is damaged");
-    return bytes;
+    return ftso_artefact_report_bytes(passed && step.passed);
 }
 
 /* ---------------------------------------------------------------- main */
@@ -541,8 +529,5 @@ int ftso_trainer_main(int argc, char **argv)
         puts(ftso_the_artefact.record);
     else
         status = work(argc, argv, &c);
-    if (fflush(stdout) == EOF && status.code == FTSO_OK)
-        status = ftso_error(FTSO_ERROR_LIMIT, "cannot write to standard output");
-    if (status.code != FTSO_OK) fprintf(stderr, "%s: %s\n", argv[0], status.message);
-    return (int)status.code;
+    return ftso_artefact_end(argv[0], status);
 }

@@ -60,6 +60,23 @@ places() {
   objdump -d --no-show-raw-insn -j .text "$1" | awk -v word="$2" '$2 == word { sub(":", "", $1); print $1 }' |
     while read -r address; do echo $((16#$address + shift)); done
 }
+# change_instructions FILE OFFSETS WORDS COMMAND...: turns one multiplication after another into an addition, in a copy `damaged`.
+# COMMAND must fail each time; of `tried` instructions `found` made it say WORDS. The last change stays.
+change_instructions() {
+  local at left
+  tried=0 found=0
+  for at in $2; do
+    cp "$1" damaged
+    # mulps is 0f 59, addps 0f 58, perhaps with a prefix before them
+    [ "$(od -An -tx1 -j "$at" -N 2 damaged | tr -d ' ')" = 0f59 ] || at=$((at + 1))
+    flip damaged $((at + 1)) 1
+    "${@:4}" >out 2>err
+    left=$?
+    ok; [ $left -gt 0 ] && [ $left -lt 128 ] || fail "with one instruction changed at $at: exit code $left"
+    tried=$((tried + 1))
+    if grep -q "$3" out; then found=$((found + 1)); fi
+  done
+}
 
 exe() {
   make_toy
@@ -136,18 +153,9 @@ exe() {
   code 0 ./classify --self-test
   ok; awk '/^numbers/ { for (i = 1; i < NF; i++) if ($i == "distance") { d = $(i + 1); a = $(i + 3) } }
     END { exit !(d > 0 && 3 * d < a && a < 40 * d) }' out || fail "the tolerance has nothing to do with the distance"
-  found=0 tried=0
   code 0 "$ftso" build toy.ftso --init=1 -o plain --cpu=x86-64
   code 0 ./plain --self-test
-  for at in $(places plain mulps | head -n 40); do
-    cp plain damaged
-    # mulps is 0f 59, addps 0f 58, perhaps with a prefix before them
-    [ "$(od -An -tx1 -j "$at" -N 2 damaged | tr -d ' ')" = 0f59 ] || at=$((at + 1))
-    flip damaged $((at + 1)) 1
-    ./damaged --self-test >out 2>err && fail "one instruction at $at was changed unnoticed"
-    ok; tried=$((tried + 1))
-    grep -q 'numbers: WRONG' out && found=$((found + 1))
-  done
+  change_instructions plain "$(places plain mulps | head -n 40)" 'numbers: WRONG' ./damaged --self-test
   ok; [ "$tried" -gt 3 ] && [ "$found" -gt 0 ] || fail "of $tried changed instructions $found were noticed in the numbers"
 
   # The same bytes again, in another folder; nothing is done where nothing changed, but damage is mended.
@@ -414,7 +422,7 @@ no_artefact() {
 
 verify() {
   make_toy
-  local file kind at tried=0 wrong=0
+  local file kind found tried
   # images kept as bf16: the reference rounds them where the code does, in the artefact's own test and here
   code 0 "$ftso" build toy.ftso --init=1 --precision=bf16 -o narrow
   code 0 ./narrow --self-test
@@ -439,16 +447,8 @@ verify() {
     says out 'stored   WRONG'
     says err 'is damaged'
   done
-  for at in $(places made_exe mulps | head -n 12); do
-    cp made_exe damaged
-    [ "$(od -An -tx1 -j "$at" -N 2 damaged | tr -d ' ')" = 0f59 ] || at=$((at + 1))
-    flip damaged $((at + 1)) 1
-    code 5 "$ftso" verify damaged
-    says out 'bytes    WRONG'
-    tried=$((tried + 1))
-    grep -q 'results  WRONG' out && wrong=$((wrong + 1))
-  done
-  ok; [ $tried -gt 3 ] && [ $wrong -gt 0 ] || fail "of $tried changed instructions $wrong were noticed in the results"
+  change_instructions made_exe "$(places made_exe mulps | head -n 12)" 'results  WRONG' "$ftso" verify damaged
+  ok; [ "$tried" -gt 3 ] && [ "$found" -gt 0 ] || fail "of $tried changed instructions $found were noticed in the results"
   # A crash is a result.
   cp made_exe damaged
   printf '\017\013' | dd of=damaged bs=1 seek="$(places made_exe mulps | head -n 1)" conv=notrunc status=none
@@ -715,7 +715,7 @@ END
 
 # A network trains where there is no compiler, to the bytes of ftso train.
 trainer() {
-  local at file cpu tried=0 found=0
+  local file cpu found tried
   make_pictures
   code 2 "$ftso" build toy.ftso found --init=0 --kind=trainer -o tune
   says err 'a trainer needs a recipe'
@@ -874,14 +874,7 @@ trainer() {
   flip damaged "$(section damaged .ftso.test.step)" 1
   code 70 ./damaged --self-test
   says out 'bytes: WRONG'
-  for at in $(places plain mulps | awk 'NR % 9 == 1' | head -n 30); do
-    cp plain damaged
-    [ "$(od -An -tx1 -j "$at" -N 2 damaged | tr -d ' ')" = 0f59 ] || at=$((at + 1))
-    flip damaged $((at + 1)) 1
-    ./damaged --self-test >out 2>err && fail "one instruction at $at was changed unnoticed"
-    ok; tried=$((tried + 1))
-    grep -q 'step: WRONG' out && found=$((found + 1))
-  done
+  change_instructions plain "$(places plain mulps | awk 'NR % 9 == 1' | head -n 30)" 'step: WRONG' ./damaged --self-test
   ok; [ "$tried" -gt 3 ] && [ "$found" -gt $((tried / 3)) ] || fail "of $tried changed instructions $found were noticed in the step"
   code 5 "$ftso" verify damaged
   says out 'bytes    WRONG'
