@@ -16,7 +16,7 @@
  * a loop; further ones get a pass over the pixels of their own.
  */
 enum {
-    BLOCK_PIXELS = 16,
+    LEAST_UNEVEN = 2,
     DOUBLE_FLOATS = 2,
     MAX_CHUNK = 4,
     WIDE_CHUNK = 6,
@@ -93,12 +93,34 @@ typedef struct group {
     bool uniform;
 } group;
 
-/* A pass: which pixels, which channels. */
+/* A pass: which pixels, counted from the first that the cores' results are of. */
 typedef struct pass {
     const ftso_epilogue *epilogue;
-    LLVMValueRef image, first, pixels, slot;
+    LLVMValueRef image, first, begin, end, slot;
     const LLVMValueRef *core_address;
+    LLVMValueRef parts; /* float sums of a block so far; NULL: the pass is the whole block */
 } pass;
+
+/* The values at pixel `number` of a pass, channels from `channel` on. */
+static ftso_pixel pixel_of(ftso_emitter *e, const pass *p, LLVMValueRef number,
+                           LLVMValueRef channel)
+{
+    LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count + 1);
+    for (size_t i = 0; i < e->core_count; i++) {
+        int64_t stored = ftso_emit_round(e, channels_of(e, e->cores[i]));
+        cores[i] = p->core_address[i]
+                       ? ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, number, stored))
+                       : NULL;
+    }
+    return (ftso_pixel){.image = p->image,
+                        .number = ftso_emit_add(e, p->first, number),
+                        .cores = e->cores,
+                        .core_address = cores,
+                        .core_count = e->core_count,
+                        .kept_count = e->kept_count,
+                        .in_block = LLVMBuildSub(e->builder, number, p->begin, ""),
+                        .channel = channel};
+}
 
 static LLVMValueRef sum_term(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *reduction,
                              int64_t channel, LLVMValueRef sum)
@@ -120,6 +142,14 @@ static void add_to_slot(ftso_emitter *e, LLVMValueRef sum, LLVMValueRef slot, LL
     LLVMSetAlignment(LLVMBuildStore(e->builder, LLVMBuildFAdd(e->builder, old, sum64, ""), at), 4);
 }
 
+/* Where the float sums of a block lie that reduction number `index` has so far. */
+static LLVMValueRef part_at(ftso_emitter *e, const pass *p, size_t index, LLVMValueRef channel,
+                            int64_t first)
+{
+    LLVMValueRef at = ftso_emit_i64(e, offset_of(e, p->epilogue, index) / DOUBLE_FLOATS + first);
+    return ftso_emit_at(e, p->parts, channel ? ftso_emit_add(e, at, channel) : at);
+}
+
 /* The pixels of the pass for channels [channel + first, + vectors * V) of the group. `channel` NULL: none. */
 static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueRef channel,
                       int64_t first, int vectors)
@@ -127,28 +157,21 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
     int v = e->target.vector_floats;
     int sums = (int)g->sum_count * vectors;
     LLVMValueRef initial[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED];
-    for (int i = 0; i < sums; i++) initial[i] = ftso_emit_splat_of(e, 0);
+    for (int i = 0; i < sums; i++)
+        initial[i] = p->parts
+                         ? ftso_emit_load_vector(e, part_at(e, p, g->sums[i / vectors], channel,
+                                                            first + (int64_t)(i % vectors) * v))
+                         : ftso_emit_splat_of(e, 0);
     ftso_loop blocks, loop;
-    LLVMValueRef begin = ftso_emit_i64(e, 0), end = p->pixels;
-    if (sums) {
-        ftso_emit_loop(e, &blocks, begin, end, BLOCK_PIXELS, true, NULL, 0);
+    LLVMValueRef begin = p->begin, end = p->end;
+    bool cut = sums && !p->epilogue->kept_count; /* else the pass is one block */
+    if (cut) {
+        ftso_emit_loop(e, &blocks, begin, end, FTSO_SUM_PIXELS, true, NULL, 0);
         begin = blocks.index;
-        end = ftso_emit_min_i64(e, ftso_emit_add(e, begin, ftso_emit_i64(e, BLOCK_PIXELS)), end);
+        end = ftso_emit_min_i64(e, ftso_emit_add(e, begin, ftso_emit_i64(e, FTSO_SUM_PIXELS)), end);
     }
     ftso_emit_loop(e, &loop, begin, end, 1, true, initial, sums);
-    LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count + 1);
-    for (size_t i = 0; i < e->core_count; i++) {
-        int64_t stored = ftso_emit_round(e, node_of(e, e->cores[i])->shape.dim[1]);
-        cores[i] = p->core_address[i]
-                       ? ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, loop.index, stored))
-                       : NULL;
-    }
-    ftso_pixel pixel = {.image = p->image,
-                        .number = ftso_emit_add(e, p->first, loop.index),
-                        .cores = e->cores,
-                        .core_address = cores,
-                        .core_count = e->core_count,
-                        .channel = channel};
+    ftso_pixel pixel = pixel_of(e, p, loop.index, channel);
     for (size_t i = 0; i < g->image_count; i++) {
         ftso_shape shape = node_of(e, g->images[i])->shape;
         int64_t stored = ftso_emit_round(e, shape.dim[1]);
@@ -175,10 +198,30 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
         for (int k = 0; k < vectors; k++) {
             LLVMValueRef c = ftso_emit_i64(e, first + (int64_t)k * v);
             if (channel) c = ftso_emit_add(e, channel, c);
+            if (p->parts) {
+                ftso_emit_store(e, loop.carried[(int)i * vectors + k],
+                                part_at(e, p, g->sums[i], channel, first + (int64_t)k * v));
+                continue;
+            }
             add_to_slot(e, loop.carried[(int)i * vectors + k], p->slot, c,
                         offset_of(e, p->epilogue, g->sums[i]));
         }
-    if (sums) ftso_emit_loop_end(e, &blocks, NULL);
+    if (cut) ftso_emit_loop_end(e, &blocks, NULL);
+}
+
+/* Vectors of channels that a pass of the group takes at once where they are not alike. */
+static int wide_chunk(const group *g, int total)
+{
+    int room = FTSO_MAX_CARRIED / (int)(g->sum_count ? g->sum_count : 1);
+    int wide = total < room ? total : room;
+    return g->sum_count > 1 && wide > 8 ? 8 : wide;
+}
+
+/* How many sums a pass takes: with values kept, as many as registers hold for one vector of channels. */
+static size_t most_sums(const ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    size_t fit = (size_t)e->target.vector_registers - 4;
+    return epilogue->kept_count && fit < MAX_SUMS ? fit : MAX_SUMS;
 }
 
 /* Channel chunks of a group: a loop over equal chunks where expressions are uniform, else one after another. */
@@ -188,14 +231,15 @@ static void run_group(ftso_emitter *e, const pass *p, const group *g)
     int64_t stored = ftso_emit_round(e, g->channels);
     int total = (int)(stored / v);
     if (!g->uniform) {
-        int room = FTSO_MAX_CARRIED / (int)(g->sum_count ? g->sum_count : 1);
-        int wide = total < room ? total : room;
-        if (g->sum_count > 1 && wide > 8) wide = 8;
+        int wide = wide_chunk(g, total);
         for (int k = 0; k < total; k += wide)
             run_chunk(e, p, g, NULL, (int64_t)k * v, total - k < wide ? total - k : wide);
         return;
     }
     int chunk = total, most = g->sum_count > FEW_SUMS ? MAX_CHUNK : WIDE_CHUNK;
+    if (p->epilogue->kept_count)
+        most = (int)(most_sums(e, p->epilogue) / (g->sum_count ? g->sum_count : 1));
+    if (most > WIDE_CHUNK) most = WIDE_CHUNK;
     while (chunk > most || total % chunk) chunk--;
     if (chunk == total) {
         run_chunk(e, p, g, NULL, 0, total);
@@ -209,14 +253,123 @@ static void run_group(ftso_emitter *e, const pass *p, const group *g)
 }
 
 /* A group over that many channels with room for one more image and sum; there is one for each output at the most. */
-static group *group_for(group *groups, size_t *count, int64_t channels)
+static group *group_for(ftso_emitter *e, const ftso_epilogue *epilogue, group *groups,
+                        size_t *count, int64_t channels)
 {
     for (size_t i = 0; i < *count; i++)
         if (groups[i].channels == channels && groups[i].image_count < MAX_IMAGES &&
-            groups[i].sum_count < MAX_SUMS)
+            groups[i].sum_count < most_sums(e, epilogue))
             return &groups[i];
     groups[*count] = (group){.channels = channels, .uniform = true};
     return &groups[(*count)++];
+}
+
+/* From here on so many values lie in scratch: what was found out about the others holds no longer. */
+static void use_kept(ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    memset(e->uniform, 0, e->schedule->graph->node_count);
+    e->kept = epilogue ? epilogue->kept : NULL;
+    e->kept_count = epilogue ? epilogue->kept_count : 0;
+}
+
+/* Whether the float sums of a block of pixels go on from one part of it to the next. */
+static bool has_parts(const ftso_epilogue *epilogue)
+{
+    return epilogue->kept_count && epilogue->block_pixels < FTSO_SUM_PIXELS;
+}
+
+/* The outputs by their channels; returns how many groups they are. */
+static size_t make_groups(ftso_emitter *e, const ftso_epilogue *epilogue, group *groups)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < e->region->write_count; i++) {
+        ftso_value value = e->region->writes[i];
+        if (node_of(e, value)->shape.rank != 4 || !node_of(e, value)->shape.batched) continue;
+        group *g = group_for(e, epilogue, groups, &count, channels_of(e, value));
+        g->images[g->image_count++] = value;
+        g->uniform = g->uniform && ftso_emit_is_uniform(e, value);
+    }
+    for (size_t i = 0; i < epilogue->reduction_count; i++) {
+        const ftso_node *reduction = node_of(e, epilogue->reductions[i]);
+        group *g = group_for(e, epilogue, groups, &count, channels_of(e, epilogue->reductions[i]));
+        g->sums[g->sum_count++] = i;
+        for (uint32_t k = 0; k < reduction->input_count; k++)
+            g->uniform = g->uniform && ftso_emit_is_uniform(e, reduction->inputs[k]);
+    }
+    return count;
+}
+
+/* How many passes over the pixels there are whose channels have to be taken one by one. */
+static int uneven_passes(ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
+    size_t count = make_groups(e, epilogue, groups);
+    int passes = 0, v = e->target.vector_floats;
+    for (size_t i = 0; i < count; i++) {
+        int total = (int)(ftso_emit_round(e, groups[i].channels) / v),
+            wide = wide_chunk(&groups[i], total);
+        if (!groups[i].uniform) passes += (total + wide - 1) / wide;
+    }
+    return passes;
+}
+
+int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch)
+{
+    if (uneven_passes(e, epilogue) >= LEAST_UNEVEN) ftso_emit_choose_kept(e, epilogue, &scratch);
+    epilogue->parts_offset = scratch;
+    return scratch + (has_parts(epilogue) ? epilogue->slot_floats / DOUBLE_FLOATS : 0);
+}
+
+/* Kept value number `index` of the pass's pixels, to scratch. */
+static void keep(ftso_emitter *e, const pass *p, size_t index)
+{
+    ftso_value value = e->kept[index].value;
+    int64_t v = e->target.vector_floats, stored = ftso_emit_round(e, channels_of(e, value));
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, p->begin, p->end, 1, true, NULL, 0);
+    ftso_pixel pixel = pixel_of(e, p, loop.index, NULL);
+    pixel.kept_count = index; /* those before it */
+    for (int64_t c = 0; c < stored; c += v)
+        ftso_emit_store(e, ftso_emit_channels(e, &pixel, value, c),
+                        ftso_emit_kept_at(e, &pixel, index, c));
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
+/* Opens a loop over the pass's pixels, so many at a time: the pass is of those from here on. */
+static void begin_block(ftso_emitter *e, pass *p, ftso_loop *loop, int64_t pixels)
+{
+    LLVMValueRef end = p->end;
+    ftso_emit_loop(e, loop, p->begin, end, pixels, true, NULL, 0);
+    p->begin = loop->index;
+    p->end = ftso_emit_min_i64(e, ftso_emit_add(e, p->begin, ftso_emit_i64(e, pixels)), end);
+}
+
+/* Loop over the float sums of a block, a vector at a time. */
+static void each_part(ftso_emitter *e, const pass *p, ftso_loop *loop)
+{
+    ftso_emit_loop(e, loop, ftso_emit_i64(e, 0),
+                   ftso_emit_i64(e, p->epilogue->slot_floats / DOUBLE_FLOATS),
+                   e->target.vector_floats, true, NULL, 0);
+}
+
+static void clear_parts(ftso_emitter *e, pass *p)
+{
+    if (!p->epilogue->reduction_count) return;
+    p->parts = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, p->epilogue->parts_offset));
+    ftso_loop loop;
+    each_part(e, p, &loop);
+    ftso_emit_store(e, ftso_emit_splat_of(e, 0), ftso_emit_at(e, p->parts, loop.index));
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
+static void flush_parts(ftso_emitter *e, const pass *p)
+{
+    if (!p->parts) return;
+    ftso_loop loop;
+    each_part(e, p, &loop);
+    add_to_slot(e, ftso_emit_load_vector(e, ftso_emit_at(e, p->parts, loop.index)), p->slot,
+                loop.index, 0);
+    ftso_emit_loop_end(e, &loop, NULL);
 }
 
 void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef image,
@@ -224,28 +377,29 @@ void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVM
                             const LLVMValueRef *core_address)
 {
     group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
-    size_t count = 0;
-    for (size_t i = 0; i < e->region->write_count; i++) {
-        ftso_value value = e->region->writes[i];
-        if (node_of(e, value)->shape.rank != 4 || !node_of(e, value)->shape.batched) continue;
-        group *g = group_for(groups, &count, channels_of(e, value));
-        g->images[g->image_count++] = value;
-        g->uniform = g->uniform && ftso_emit_is_uniform(e, value);
-    }
-    for (size_t i = 0; i < epilogue->reduction_count; i++) {
-        const ftso_node *reduction = node_of(e, epilogue->reductions[i]);
-        group *g = group_for(groups, &count, channels_of(e, epilogue->reductions[i]));
-        g->sums[g->sum_count++] = i;
-        for (uint32_t k = 0; k < reduction->input_count; k++)
-            g->uniform = g->uniform && ftso_emit_is_uniform(e, reduction->inputs[k]);
-    }
+    use_kept(e, epilogue);
+    size_t count = make_groups(e, epilogue, groups);
     pass p = {.epilogue = epilogue,
               .image = image,
               .first = first,
-              .pixels = pixels,
+              .begin = ftso_emit_i64(e, 0),
+              .end = pixels,
               .core_address = core_address};
     if (epilogue->reduction_count) p.slot = slot_of(e, epilogue, e->item);
+    ftso_loop blocks, parts;
+    if (epilogue->kept_count) begin_block(e, &p, &blocks, FTSO_SUM_PIXELS);
+    if (has_parts(epilogue)) {
+        clear_parts(e, &p);
+        begin_block(e, &p, &parts, epilogue->block_pixels);
+    }
+    for (size_t i = 0; i < e->kept_count; i++) keep(e, &p, i);
     for (size_t i = 0; i < count; i++) run_group(e, &p, &groups[i]);
+    if (has_parts(epilogue)) {
+        ftso_emit_loop_end(e, &parts, NULL);
+        flush_parts(e, &p);
+    }
+    if (epilogue->kept_count) ftso_emit_loop_end(e, &blocks, NULL);
+    use_kept(e, NULL);
 }
 
 /* ---------------------------------------------------------------- straight from registers */

@@ -30,8 +30,11 @@ typedef struct ftso_emitter {
     ftso_arena *arena;
     /* of the function being emitted */
     LLVMValueRef function, shared, scratch, batch, item;
-    LLVMValueRef *address;    /* by value of the graph */
-    uint8_t *uniform;         /* by value: what ftso_emit_is_uniform found out, 0 before */
+    LLVMValueRef *address;        /* by value of the graph */
+    uint8_t *uniform;             /* by value: what ftso_emit_is_uniform found out, 0 before */
+    const struct ftso_kept *kept; /* inside an epilogue: what else it finds in scratch */
+    size_t kept_count;
+    struct ftso_rotation *rotations; /* of shuffles, as they were asked for */
     LLVMValueRef reads_scope; /* alias scope of what the region reads; NULL: stores may change it */
 } ftso_emitter;
 
@@ -115,10 +118,16 @@ LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
 
 /* ---------------------------------------------------------------- pointwise expressions */
 
+/* A value of the block of pixels at hand that lies in scratch besides the cores' results. */
+typedef struct ftso_kept {
+    ftso_value value;
+    int64_t offset; /* floats */
+} ftso_kept;
+
 /*
  * A pixel at which pointwise nodes are evaluated: image n, pixel number h * W + w of the map. `cores` are read from
  * scratch: core_address[i] points to the channels of cores[i] at this pixel, or is NULL for a summand that an earlier core's
- * result contains. `channel` is a run-time channel offset (a multiple of the vector width) added to every constant one, or
+ * result contains. Of e->kept the first kept_count are there, where this pixel is number in_block. `channel` is a run-time channel offset (a multiple of the vector width) added to every constant one, or
  * NULL; only uniform expressions allow one. With `core_vectors` the cores are in registers instead: vector k holds channels
  * [channel + k * vector_floats, …).
  */
@@ -126,7 +135,8 @@ typedef struct ftso_pixel {
     LLVMValueRef image, number;
     const ftso_value *cores;
     const LLVMValueRef *core_address, *core_vectors;
-    size_t core_count;
+    size_t core_count, kept_count;
+    LLVMValueRef in_block;
     LLVMValueRef channel;
     struct ftso_pixel_memo *memo; /* begin with NULL */
     size_t memo_count, memo_capacity;
@@ -135,7 +145,20 @@ typedef struct ftso_pixel {
 /* Channels [first, first + vector_floats) of `value` at the pixel. Lanes past the last channel hold anything. */
 LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
                                 int64_t first);
-/* True when no node below `value` (down to what is in memory or a core) moves channels. */
+/* Where channel `first` of kept value number `kept` lies. */
+LLVMValueRef ftso_emit_kept_at(ftso_emitter *e, const ftso_pixel *pixel, size_t kept,
+                               int64_t first);
+/* Whether nothing is evaluated for it: in memory, a core, kept, or no pointwise node. */
+bool ftso_emit_is_at_hand(const ftso_emitter *e, ftso_value value);
+/* The same of a shuffle by a network of exchanges; NULL where channels are no power of two, or too few. */
+LLVMValueRef ftso_emit_rotated(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                               int64_t first);
+/* What was remembered of a node at this pixel, at a stage of its own counting; NULL where nothing was. */
+LLVMValueRef ftso_pixel_recall(const ftso_pixel *pixel, const ftso_node *node, int stage,
+                               int64_t first);
+LLVMValueRef ftso_pixel_remember(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                                 int stage, int64_t first, LLVMValueRef result);
+/* True when no node below `value` (down to what is in memory, a core or kept) moves channels but by whole vectors. */
 bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value);
 bool ftso_emit_is_core(const ftso_emitter *e, ftso_value value); /* or a lead */
 
@@ -160,6 +183,8 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile);
 
 /* ---------------------------------------------------------------- epilogues */
 
+enum { FTSO_SUM_PIXELS = 16 }; /* whose sum is float; sums of those are double */
+
 /* What a region's items leave in shared memory, and how finish makes results of it. */
 typedef struct ftso_epilogue {
     ftso_value *reductions; /* channel_sum, channel_dot, dot nodes of the region */
@@ -167,9 +192,18 @@ typedef struct ftso_epilogue {
     int64_t slot_floats;   /* of one item: two floats' room per lane, for doubles */
     int64_t shared_offset; /* floats before the first slot */
     bool whole;            /* items are whole images: sums or rows go on from band to band */
+    /* evaluated into scratch before any of a block of pixels is stored or added up, each behind those it needs */
+    ftso_kept *kept;
+    size_t kept_count;
+    int64_t block_pixels; /* kept at a time */
+    int64_t parts_offset; /* in scratch: float sums that go on from block to block */
 } ftso_epilogue;
 
 ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
+/* Chooses what is kept, behind `scratch` floats of the kernel's own; returns floats of both. */
+int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch);
+/* The choice itself, inside ftso_emit_epilogue_place. */
+void ftso_emit_choose_kept(ftso_emitter *e, ftso_epilogue *epilogue, int64_t *scratch);
 /* Clears this item's slot. */
 void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue);
 /*

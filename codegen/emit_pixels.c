@@ -7,7 +7,8 @@
 #include <string.h>
 
 typedef struct ftso_pixel_memo {
-    ftso_value value;
+    const ftso_node *node;
+    int stage;
     int64_t first;
     LLVMValueRef result;
 } ftso_pixel_memo;
@@ -183,6 +184,8 @@ static LLVMValueRef gather(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
 static LLVMValueRef do_shuffle(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
                                int64_t first)
 {
+    LLVMValueRef rotated = ftso_emit_rotated(e, pixel, node, first);
+    if (rotated) return rotated;
     int64_t channels = node->shape.dim[1], groups = ftso_node_int(node, "groups"), sources[64];
     int64_t order = ftso_shuffle_order(channels, groups);
     int64_t power = (ftso_node_int(node, "power") % order + order) % order;
@@ -236,6 +239,12 @@ static LLVMValueRef do_slice(ftso_emitter *e, ftso_pixel *pixel, const ftso_node
     return ftso_emit_channels(e, pixel, node->inputs[0], first + ftso_node_int(node, "begin"));
 }
 
+static bool by_whole_vectors(const ftso_emitter *e, const ftso_node *node)
+{
+    return ftso_node_is(node, "slice") &&
+           ftso_node_int(node, "begin") % e->target.vector_floats == 0;
+}
+
 /* Operators that move channels. */
 static const struct {
     const char *name;
@@ -250,15 +259,23 @@ static bool is_mover(const ftso_node *node)
     return false;
 }
 
-static bool find_uniform(const ftso_emitter *e, ftso_value value)
+bool ftso_emit_is_at_hand(const ftso_emitter *e, ftso_value value)
 {
-    const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
     if (ftso_emit_is_core(e, value) ||
         ftso_value_role(e->schedule->graph, value) != FTSO_ROLE_POINTWISE)
         return true;
+    for (size_t i = 0; i < e->kept_count; i++)
+        if (e->kept[i].value == value) return true;
     for (size_t i = 0; i < e->region->read_count; i++)
         if (e->region->reads[i] == value) return true;
-    if (is_mover(node)) return false;
+    return false;
+}
+
+static bool find_uniform(const ftso_emitter *e, ftso_value value)
+{
+    const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
+    if (ftso_emit_is_at_hand(e, value)) return true;
+    if (is_mover(node) && !by_whole_vectors(e, node)) return false;
     for (uint32_t i = 0; i < ftso_node_needs(node); i++)
         if (!ftso_emit_is_uniform(e, node->inputs[i])) return false;
     return true;
@@ -314,11 +331,24 @@ static LLVMValueRef result_of(ftso_emitter *e, const ftso_pixel *pixel, size_t c
     return ftso_emit_load_vector(e, ftso_emit_at(e, address, with_channel(e, pixel, first)));
 }
 
+/* What varies goes into the address first: the rest is then a displacement, the same register for all that is kept. */
+LLVMValueRef ftso_emit_kept_at(ftso_emitter *e, const ftso_pixel *pixel, size_t kept, int64_t first)
+{
+    const ftso_kept *k = &e->kept[kept];
+    int64_t stored = ftso_emit_round(e, ftso_graph_shape(e->schedule->graph, k->value).dim[1]);
+    LLVMValueRef at = ftso_emit_mul(e, pixel->in_block, stored);
+    if (pixel->channel) at = ftso_emit_add(e, at, pixel->channel);
+    return ftso_emit_at(e, ftso_emit_at(e, e->scratch, at), ftso_emit_i64(e, k->offset + first));
+}
+
 static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
     for (size_t i = 0; i < pixel->core_count; i++)
         if (pixel->cores[i] == value)
             return ftso_emit_as_stored(e, value, result_of(e, pixel, i, first));
+    for (size_t i = 0; i < pixel->kept_count; i++)
+        if (e->kept[i].value == value)
+            return ftso_emit_load_vector(e, ftso_emit_kept_at(e, pixel, i, first));
     const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
     if (ftso_node_is(node, "constant")) return ftso_emit_splat_of(e, ftso_node_real(node, "value"));
     if (ftso_node_is(node, "zero")) return ftso_emit_splat_of(e, 0);
@@ -326,7 +356,7 @@ static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
         if (e->region->reads[i] == value) return load_image(e, pixel, value, first);
     for (size_t i = 0; i < FTSO_COUNT(movers); i++) {
         if (!ftso_node_is(node, movers[i].name)) continue;
-        FTSO_ASSERT(!pixel->channel);
+        FTSO_ASSERT(!pixel->channel || by_whole_vectors(e, node));
         return ftso_emit_as_stored(e, value, movers[i].emit(e, pixel, node, first));
     }
     LLVMValueRef few[8], *operands = few;
@@ -339,14 +369,30 @@ static LLVMValueRef compute(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
     return ftso_emit_as_stored(e, value, result);
 }
 
+LLVMValueRef ftso_pixel_recall(const ftso_pixel *pixel, const ftso_node *node, int stage,
+                               int64_t first)
+{
+    for (size_t i = 0; i < pixel->memo_count; i++) {
+        const ftso_pixel_memo *memo = &pixel->memo[i];
+        if (memo->node == node && memo->stage == stage && memo->first == first) return memo->result;
+    }
+    return NULL;
+}
+
+LLVMValueRef ftso_pixel_remember(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
+                                 int stage, int64_t first, LLVMValueRef result)
+{
+    ftso_pixel_memo entry = {node, stage, first, result};
+    FTSO_PUSH(e->arena, pixel->memo, pixel->memo_count, pixel->memo_capacity, entry);
+    return result;
+}
+
 LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
-    for (size_t i = 0; i < pixel->memo_count; i++)
-        if (pixel->memo[i].value == value && pixel->memo[i].first == first)
-            return pixel->memo[i].result;
-    ftso_pixel_memo entry = {value, first, compute(e, pixel, value, first)};
-    FTSO_PUSH(e->arena, pixel->memo, pixel->memo_count, pixel->memo_capacity, entry);
-    return entry.result;
+    const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
+    LLVMValueRef known = ftso_pixel_recall(pixel, node, 0, first);
+    return known ? known
+                 : ftso_pixel_remember(e, pixel, node, 0, first, compute(e, pixel, value, first));
 }
 
 /* ---------------------------------------------------------------- tiles */

@@ -269,24 +269,31 @@ void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value oper
 
 enum { LINE_FLOATS = 16 };
 
-ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first)
+/* Adds the image, where it is one on the map. */
+static void ask_for(ftso_emitter *e, ftso_ahead *ahead, ftso_value value, ftso_shape map,
+                    LLVMValueRef image, LLVMValueRef first)
+{
+    ftso_shape shape = ftso_kernel_shape(e, value);
+    if (!shape.batched || shape.rank != 4 || shape.dim[2] != map.dim[2] ||
+        shape.dim[3] != map.dim[3] || ahead->count == FTSO_MAX_AHEAD)
+        return;
+    int64_t floats = ftso_emit_round(e, shape.dim[1]) *
+                     ftso_element_bytes(e->schedule->elements[value]) / (int64_t)sizeof(float);
+    LLVMValueRef number =
+        ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), first);
+    ahead->at[ahead->count] = ftso_emit_at(e, e->address[value], ftso_emit_mul(e, number, floats));
+    ahead->pixel_floats[ahead->count++] = floats;
+}
+
+ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
+                         bool writes)
 {
     ftso_shape map = ftso_kernel_shape(e, like);
     ftso_ahead ahead = {.count = 0};
-    for (size_t i = 0; i < e->region->read_count && ahead.count < FTSO_MAX_AHEAD; i++) {
-        ftso_shape shape = ftso_kernel_shape(e, e->region->reads[i]);
-        if (!shape.batched || shape.rank != 4 || shape.dim[2] != map.dim[2] ||
-            shape.dim[3] != map.dim[3])
-            continue;
-        ftso_element element = e->schedule->elements[e->region->reads[i]];
-        int64_t floats =
-            ftso_emit_round(e, shape.dim[1]) * ftso_element_bytes(element) / (int64_t)sizeof(float);
-        LLVMValueRef number =
-            ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), first);
-        ahead.at[ahead.count] =
-            ftso_emit_at(e, e->address[e->region->reads[i]], ftso_emit_mul(e, number, floats));
-        ahead.pixel_floats[ahead.count++] = floats;
-    }
+    for (size_t i = 0; i < e->region->read_count; i++)
+        ask_for(e, &ahead, e->region->reads[i], map, image, first);
+    for (size_t i = 0; writes && i < e->region->write_count; i++)
+        ask_for(e, &ahead, e->region->writes[i], map, image, first);
     return ahead;
 }
 

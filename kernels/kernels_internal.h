@@ -99,8 +99,12 @@ typedef struct ftso_ahead {
     int count;
 } ftso_ahead;
 
-/* The images on the map of `like` that the region reads, from pixel `first` of image n on. */
-ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first);
+/*
+ * The images on the map of `like` that the region reads, from pixel `first` of image n on; with `writes` also those that it
+ * stores all at once when a band is done: a line has to be there before it is written to.
+ */
+ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
+                         bool writes);
 /* Asks for pixels [pixel, pixel + pixels) counted from there. */
 void ftso_ahead_ask(ftso_emitter *e, const ftso_ahead *ahead, LLVMValueRef pixel, int pixels);
 

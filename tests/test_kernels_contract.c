@@ -295,6 +295,56 @@ static void many_sums(void **state)
     }
 }
 
+static ftso_value shuffled(wrapping *w, ftso_value x, int64_t groups, int64_t power)
+{
+    ftso_attr_value attrs[] = {{.i = groups}, {.i = power}};
+    return ftso_graph_add(w->graph, "shuffle", &x, 1, attrs, 2);
+}
+
+static ftso_value sliced(wrapping *w, ftso_value x, int64_t begin, int64_t end)
+{
+    ftso_attr_value attrs[] = {{.i = begin}, {.i = end}};
+    return ftso_graph_add(w->graph, "slice", &x, 1, attrs, 2);
+}
+
+/* Results whose channels move, in so many images and sums that blocks of pixels are kept, or in one pass. */
+static void shuffled_results(void **state)
+{
+    static const struct {
+        int64_t channels, groups, side;
+        int sums;
+    } given[] = {{4, 2, 3, 4},  {8, 4, 5, 30},  {12, 2, 5, 30}, {16, 4, 5, 40}, {16, 2, 7, 0},
+                 {32, 2, 5, 1}, {20, 4, 3, 30}, {32, 4, 5, 30}, {64, 4, 3, 30}, {128, 2, 2, 26}};
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        test_random random = {66 + i};
+        wrapping w = {&graph, &random, 0};
+        int64_t c = given[i].channels, groups = given[i].groups;
+        ftso_shape shape = ftso_shape_image(2, c, given[i].side, given[i].side);
+        ftso_value operands[] = {wrapping_leaf(&w, shape),
+                                 wrapping_leaf(&w, ftso_shape_weight(c, c, 1, 1))},
+                   other = wrapping_leaf(&w, shape),
+                   y = ftso_graph_add(&graph, "conv", operands, 2, NULL, 0),
+                   once = shuffled(&w, ftso_graph_binary(&graph, "relu_mask", y, other), groups, 1),
+                   sum = ftso_graph_binary(&graph, "add", once, shuffled(&w, y, groups, 2)),
+                   parts[] = {sliced(&w, once, c / 4, c), sliced(&w, other, 0, c / 4)},
+                   moved = ftso_graph_add(&graph, "concat", parts, 2, NULL, 0);
+        out(&w, "moved", ftso_graph_binary(&graph, "add", moved, shuffled(&w, other, groups, 1)));
+        if (given[i].sums) out(&w, "sum", sum);
+        if (given[i].sums > 1) out(&w, "piece", sliced(&w, sum, c / 2, c));
+        for (int k = 0; k < given[i].sums; k++)
+            out(&w, ftso_format(&arena, "s%d", k),
+                ftso_graph_binary(
+                    &graph, "channel_dot", k % 3 ? once : moved,
+                    shuffled(&w, k % 2 ? other : wrapping_leaf(&w, shape), groups, 1 + k % 4)));
+        kernel_lab_check(*state, &graph, NULL, NULL, i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* ---------------------------------------------------------------- threads and schedules */
 
 /* What a program for a conv with sums and gradients gives under `threads` and `tuning`. */
@@ -448,6 +498,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(shared_operand, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(summands, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(many_sums, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(shuffled_results, lab_setup, lab_teardown),
         cmocka_unit_test(threads_and_schedules),
         cmocka_unit_test(registers_of_each_width),
     };

@@ -166,8 +166,8 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
     ftso_emitter *e = j->e;
     ftso_value made = j->cores[0].value;
     int64_t pixels = j->cores[0].band.rows * j->cores[0].taps.out_w;
-    ftso_ahead ahead =
-        ftso_ahead_of(e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)));
+    ftso_ahead ahead = ftso_ahead_of(
+        e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)), !j->direct);
     for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
         const ftso_contraction *owner = tile_owner(j, i);
@@ -191,7 +191,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     job j = {.e = e};
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
     describe(&j, region, &epilogue);
-    int64_t scratch = place(&j, &epilogue.shared_offset);
+    int64_t scratch = ftso_emit_epilogue_place(e, &epilogue, place(&j, &epilogue.shared_offset));
     emit_prepare(&j, symbol);
 
     const ftso_contraction *first = &j.cores[0];

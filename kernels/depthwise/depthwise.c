@@ -274,7 +274,7 @@ static void emit_lead(job *j)
         ftso_emit_mul(e, row, row_floats(j)));
     LLVMValueRef next = ftso_emit_add(e, j->band, ftso_emit_i64(e, 1));
     ftso_ahead ahead = ftso_ahead_of(e, j->d.value, j->image,
-                                     ftso_emit_mul(e, next, band->rows * j->d.taps.out_w));
+                                     ftso_emit_mul(e, next, band->rows * j->d.taps.out_w), false);
     c->ahead = &ahead;
     ftso_contraction_run(e, c);
     LLVMValueRef last = LLVMBuildNSWSub(e->builder, limit, top, "");
@@ -360,7 +360,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     job j = {.e = e, .d = ftso_depthwise_of(e, region->cores[0])};
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
     int64_t planned = ftso_kernel_shape(e, j.d.value).dim[0],
-            scratch = describe(&j, &epilogue, planned);
+            scratch = ftso_emit_epilogue_place(e, &epilogue, describe(&j, &epilogue, planned));
     ftso_emit_function(e, symbol, "prepare");
     j.d.packed = e->shared;
     ftso_depthwise_pack(e, &j.d);

@@ -75,6 +75,8 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     bool spread = ftso_node_is(node, "spread");
     int64_t planned = node->shape.dim[0], per_item = ftso_emit_images_per_item(e, planned);
     ftso_epilogue epilogue = spread ? ftso_emit_epilogue_plan(e, 0) : (ftso_epilogue){0};
+    int64_t row = node->shape.dim[3] * ftso_emit_round(e, node->shape.dim[1]),
+            scratch = spread ? ftso_emit_epilogue_place(e, &epilogue, row) : 0;
     ftso_emit_function(e, symbol, "body");
     ftso_emit_epilogue_begin(e, &epilogue);
     ftso_loop images;
@@ -86,8 +88,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_loop_end(e, &images, NULL);
     ftso_emit_return(e);
     ftso_emit_frame_finish(e, &epilogue, symbol, per_item, planned, out_shape);
-    out_shape->scratch_bytes =
-        spread ? 4 * (node->shape.dim[3] + 1) * ftso_emit_round(e, node->shape.dim[1]) : 0;
+    out_shape->scratch_bytes = 4 * (scratch + 2 * e->target.vector_floats);
     return FTSO_STATUS_OK;
 }
 

@@ -17,6 +17,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     FTSO_ASSERT(map.rank == 4);
     int64_t per_item = ftso_emit_images_per_item(e, map.dim[0]);
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
+    int64_t scratch = ftso_emit_epilogue_place(e, &epilogue, 0);
 
     ftso_emit_function(e, symbol, "body");
     ftso_emit_epilogue_begin(e, &epilogue);
@@ -27,6 +28,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_loop_end(e, &images, NULL);
     ftso_emit_return(e);
     ftso_emit_frame_finish(e, &epilogue, symbol, per_item, map.dim[0], out_shape);
+    out_shape->scratch_bytes = 4 * scratch;
     return FTSO_STATUS_OK;
 }
 

@@ -229,6 +229,8 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
             result_floats = gradient ? padded : dense;
     int64_t planned = node->shape.dim[0], per_item = ftso_emit_images_per_item(e, planned);
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
+    int64_t scratch = ftso_emit_epilogue_place(
+        e, &epilogue, tile_floats + result_floats + (gradient ? dense : 0));
 
     ftso_emit_function(e, symbol, "body");
     ftso_emit_epilogue_begin(e, &epilogue);
@@ -276,8 +278,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_loop_end(e, &images, NULL);
     ftso_emit_return(e);
     ftso_emit_frame_finish(e, &epilogue, symbol, per_item, planned, out_shape);
-    out_shape->scratch_bytes =
-        4 * (tile_floats + result_floats + (gradient ? dense : 0) + 2 * e->target.vector_floats);
+    out_shape->scratch_bytes = 4 * (scratch + 2 * e->target.vector_floats);
     return FTSO_STATUS_OK;
 }
 
