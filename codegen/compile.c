@@ -379,8 +379,10 @@ static void add_fills(assembly *a)
                     ftso_layout_bytes(&a->compiler->options.target, node->shape, FTSO_ELEMENT_FP32),
                 count = ftso_shape_count(node->shape);
         if (node->shape.rank == 4 && node->shape.batched) {
-            int64_t round = a->compiler->options.target.vector_floats;
-            count = count / node->shape.dim[1] * ((node->shape.dim[1] + round - 1) / round * round);
+            const int64_t *dim = node->shape.dim;
+            count = count / dim[1] *
+                    ftso_stored_channels(dim[1], dim[2] * dim[3],
+                                         a->compiler->options.target.vector_floats);
         }
         FTSO_ASSERT(count * 4 <= padded);
         ftso_fill fill = {place.offset_bytes, count, (float)ftso_node_real(node, "value")};

@@ -211,6 +211,12 @@ static LLVMValueRef widened(ftso_emitter *e, LLVMValueRef halves)
     return LLVMBuildBitCast(e->builder, bits, e->vector, "");
 }
 
+int64_t ftso_emit_stored(const ftso_emitter *e, ftso_value value)
+{
+    ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
+    return ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], e->target.vector_floats);
+}
+
 LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements)
 {
     LLVMValueRef at = image_at(e, value, elements);
@@ -220,20 +226,28 @@ LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRe
     return widened(e, ftso_emit_from_reads(e, halves));
 }
 
+/* The first lanes of a vector, as a shorter one. */
+static LLVMValueRef first_lanes(const ftso_emitter *e, LLVMValueRef vector, int64_t count)
+{
+    LLVMValueRef lanes[64];
+    for (int i = 0; i < count; i++) lanes[i] = LLVMConstInt(e->i32, (unsigned)i, false);
+    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)),
+                                  LLVMConstVector(lanes, (unsigned)count), "");
+}
+
 void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
                            LLVMValueRef vector)
 {
-    LLVMValueRef at = image_at(e, value, elements);
-    if (!is_half(e, value)) {
-        ftso_emit_store(e, vector, at);
-        return;
+    int64_t stored = ftso_emit_stored(e, value);
+    if (is_half(e, value)) {
+        /* shifted with its sign, for SSE2 packs signed numbers only */
+        vector = LLVMBuildBitCast(e->builder, vector, integers(e, 32), "");
+        vector = LLVMBuildAShr(e->builder, vector, splat_of_i32(e, 16), "");
+        vector = LLVMBuildTrunc(e->builder, vector, integers(e, 16), "");
     }
-    /* shifted with its sign, for SSE2 packs signed numbers only */
-    LLVMValueRef bits = LLVMBuildBitCast(e->builder, vector, integers(e, 32), "");
-    bits = LLVMBuildAShr(e->builder, bits, splat_of_i32(e, 16), "");
-    bits = LLVMBuildTrunc(e->builder, bits, integers(e, 16), "");
-    LLVMValueRef store = LLVMBuildStore(e->builder, bits, at);
-    LLVMSetAlignment(store, 2);
+    if (stored < e->target.vector_floats) vector = first_lanes(e, vector, stored);
+    LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
+    LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");
 }
 

@@ -21,6 +21,8 @@ enum {
     MAX_CHUNK = 4,
     WIDE_CHUNK = 6,
     FEW_SUMS = 2,
+    NARROW_VECTORS = 2,
+    PIXELS_AT_ONCE = 4,
     MAX_IMAGES = 64,
     MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK
 };
@@ -150,63 +152,103 @@ static LLVMValueRef part_at(ftso_emitter *e, const pass *p, size_t index, LLVMVa
     return ftso_emit_at(e, p->parts, channel ? ftso_emit_add(e, at, channel) : at);
 }
 
-/* The pixels of the pass for channels [channel + first, + vectors * V) of the group. `channel` NULL: none. */
+/* Which channels of a group a loop over pixels takes: [channel + first, + vectors * V). `channel` NULL: none. */
+typedef struct span {
+    const group *g;
+    LLVMValueRef channel;
+    int64_t first;
+    int vectors;
+} span;
+
+/* One pixel: its images are stored, its terms added to `sums`. */
+static void add_pixel(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef number,
+                      LLVMValueRef *sums)
+{
+    int v = e->target.vector_floats;
+    ftso_pixel pixel = pixel_of(e, p, number, c->channel);
+    for (size_t i = 0; i < c->g->image_count; i++) {
+        ftso_value image = c->g->images[i];
+        ftso_shape shape = node_of(e, image)->shape;
+        LLVMValueRef at =
+            ftso_emit_add(e, ftso_emit_mul(e, p->image, shape.dim[2] * shape.dim[3]), pixel.number);
+        at = ftso_emit_mul(e, at, ftso_emit_stored(e, image));
+        if (c->channel) at = ftso_emit_add(e, at, c->channel);
+        for (int k = 0; k < c->vectors; k++) {
+            int64_t channel = c->first + (int64_t)k * v;
+            ftso_emit_store_image(e, image, ftso_emit_add(e, at, ftso_emit_i64(e, channel)),
+                                  ftso_emit_channels(e, &pixel, image, channel));
+        }
+    }
+    for (size_t i = 0; i < c->g->sum_count; i++) {
+        const ftso_node *reduction = node_of(e, p->epilogue->reductions[c->g->sums[i]]);
+        for (int k = 0; k < c->vectors; k++) {
+            LLVMValueRef *sum = &sums[(int)i * c->vectors + k];
+            *sum = sum_term(e, &pixel, reduction, c->first + (int64_t)k * v, *sum);
+        }
+    }
+}
+
+/* Pixels [begin, end), `step` of them in each round of a loop. */
+static void add_pixels(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef begin,
+                       LLVMValueRef end, int step, LLVMValueRef *sums)
+{
+    int count = (int)c->g->sum_count * c->vectors;
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, begin, end, step, false, sums, count);
+    for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
+    for (int k = 0; k < step; k++)
+        add_pixel(e, p, c, ftso_emit_add(e, loop.index, ftso_emit_i64(e, k)), sums);
+    ftso_emit_loop_end(e, &loop, sums);
+    for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
+}
+
+/* The float sums of a block of the pass's pixels [begin, end): from zero, or on from those of the block's part before. */
+static void add_block(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef begin,
+                      LLVMValueRef end)
+{
+    int64_t v = e->target.vector_floats;
+    int count = (int)c->g->sum_count * c->vectors;
+    LLVMValueRef sums[FTSO_MAX_CARRIED] = {NULL};
+    for (int i = 0; i < count; i++)
+        sums[i] = p->parts
+                      ? ftso_emit_load_vector(e, part_at(e, p, c->g->sums[i / c->vectors],
+                                                         c->channel, c->first + i % c->vectors * v))
+                      : ftso_emit_splat_of(e, 0);
+    if (c->vectors <= NARROW_VECTORS && !e->kept_count) {
+        LLVMValueRef several = LLVMBuildAnd(e->builder, LLVMBuildSub(e->builder, end, begin, ""),
+                                            ftso_emit_i64(e, -PIXELS_AT_ONCE), ""),
+                     whole = ftso_emit_add(e, begin, several);
+        add_pixels(e, p, c, begin, whole, PIXELS_AT_ONCE, sums);
+        begin = whole;
+    }
+    add_pixels(e, p, c, begin, end, 1, sums);
+    for (int i = 0; i < count; i++) {
+        size_t index = c->g->sums[i / c->vectors];
+        int64_t first = c->first + i % c->vectors * v;
+        LLVMValueRef at = ftso_emit_i64(e, first);
+        if (c->channel) at = ftso_emit_add(e, c->channel, at);
+        if (p->parts)
+            ftso_emit_store(e, sums[i], part_at(e, p, index, c->channel, first));
+        else
+            add_to_slot(e, sums[i], p->slot, at, offset_of(e, p->epilogue, index));
+    }
+}
+
+/* The pixels of the pass; where something is added up and the pass is not a block itself, block by block. */
 static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueRef channel,
                       int64_t first, int vectors)
 {
-    int v = e->target.vector_floats;
-    int sums = (int)g->sum_count * vectors;
-    LLVMValueRef initial[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED];
-    for (int i = 0; i < sums; i++)
-        initial[i] = p->parts
-                         ? ftso_emit_load_vector(e, part_at(e, p, g->sums[i / vectors], channel,
-                                                            first + (int64_t)(i % vectors) * v))
-                         : ftso_emit_splat_of(e, 0);
-    ftso_loop blocks, loop;
-    LLVMValueRef begin = p->begin, end = p->end;
-    bool cut = sums && !p->epilogue->kept_count; /* else the pass is one block */
-    if (cut) {
-        ftso_emit_loop(e, &blocks, begin, end, FTSO_SUM_PIXELS, true, NULL, 0);
-        begin = blocks.index;
-        end = ftso_emit_min_i64(e, ftso_emit_add(e, begin, ftso_emit_i64(e, FTSO_SUM_PIXELS)), end);
+    span c = {g, channel, first, vectors};
+    if (!g->sum_count || p->epilogue->kept_count) {
+        add_block(e, p, &c, p->begin, p->end);
+        return;
     }
-    ftso_emit_loop(e, &loop, begin, end, 1, true, initial, sums);
-    ftso_pixel pixel = pixel_of(e, p, loop.index, channel);
-    for (size_t i = 0; i < g->image_count; i++) {
-        ftso_shape shape = node_of(e, g->images[i])->shape;
-        int64_t stored = ftso_emit_round(e, shape.dim[1]);
-        LLVMValueRef number =
-            ftso_emit_add(e, ftso_emit_mul(e, p->image, shape.dim[2] * shape.dim[3]), pixel.number);
-        LLVMValueRef at = ftso_emit_mul(e, number, stored);
-        if (channel) at = ftso_emit_add(e, at, channel);
-        for (int k = 0; k < vectors; k++) {
-            int64_t c = first + (int64_t)k * v;
-            LLVMValueRef value = ftso_emit_channels(e, &pixel, g->images[i], c);
-            ftso_emit_store_image(e, g->images[i], ftso_emit_add(e, at, ftso_emit_i64(e, c)),
-                                  value);
-        }
-    }
-    for (size_t i = 0; i < g->sum_count; i++) {
-        const ftso_node *reduction = node_of(e, p->epilogue->reductions[g->sums[i]]);
-        for (int k = 0; k < vectors; k++) {
-            int at = (int)i * vectors + k;
-            next[at] = sum_term(e, &pixel, reduction, first + (int64_t)k * v, loop.carried[at]);
-        }
-    }
-    ftso_emit_loop_end(e, &loop, next);
-    for (size_t i = 0; i < g->sum_count; i++)
-        for (int k = 0; k < vectors; k++) {
-            LLVMValueRef c = ftso_emit_i64(e, first + (int64_t)k * v);
-            if (channel) c = ftso_emit_add(e, channel, c);
-            if (p->parts) {
-                ftso_emit_store(e, loop.carried[(int)i * vectors + k],
-                                part_at(e, p, g->sums[i], channel, first + (int64_t)k * v));
-                continue;
-            }
-            add_to_slot(e, loop.carried[(int)i * vectors + k], p->slot, c,
-                        offset_of(e, p->epilogue, g->sums[i]));
-        }
-    if (cut) ftso_emit_loop_end(e, &blocks, NULL);
+    ftso_loop blocks;
+    ftso_emit_loop(e, &blocks, p->begin, p->end, FTSO_SUM_PIXELS, true, NULL, 0);
+    add_block(e, p, &c, blocks.index,
+              ftso_emit_min_i64(
+                  e, ftso_emit_add(e, blocks.index, ftso_emit_i64(e, FTSO_SUM_PIXELS)), p->end));
+    ftso_emit_loop_end(e, &blocks, NULL);
 }
 
 /* Vectors of channels that a pass of the group takes at once where they are not alike. */
@@ -467,7 +509,7 @@ void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,
         ftso_shape shape = node_of(e, value)->shape;
         LLVMValueRef at =
             ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), number);
-        at = ftso_emit_add(e, ftso_emit_mul(e, at, ftso_emit_round(e, shape.dim[1])), channel);
+        at = ftso_emit_add(e, ftso_emit_mul(e, at, ftso_emit_stored(e, value)), channel);
         for (int k = 0; k < count; k++)
             ftso_emit_store_image(e, value, ftso_emit_add(e, at, ftso_emit_i64(e, (int64_t)k * v)),
                                   ftso_emit_channels(e, &pixel, value, (int64_t)k * v));

@@ -110,7 +110,9 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
 /* The vector as memory would hold it, for every user of a value that is stored in fewer bits; itself for any other value. */
 LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector);
 
-/* Channels of an image as stored: rounded up to whole vectors. */
+/* Channels that a pixel of the image takes up in memory. */
+int64_t ftso_emit_stored(const ftso_emitter *e, ftso_value value);
+/* Channels of a pixel in scratch: rounded up to whole vectors. */
 int64_t ftso_emit_round(const ftso_emitter *e, int64_t channels);
 /* Elementwise arithmetic of the operator's name ("add", "relu", …) on scalars or vectors; NULL where it is none. */
 LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,

@@ -314,7 +314,7 @@ static LLVMValueRef operand(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
 static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
     ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
-    int64_t stored = ftso_emit_round(e, shape.dim[1]);
+    int64_t stored = ftso_emit_stored(e, value);
     LLVMValueRef number = ftso_emit_add(
         e, ftso_emit_mul(e, pixel->image, shape.dim[2] * shape.dim[3]), pixel->number);
     LLVMValueRef at =
@@ -397,7 +397,8 @@ LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value v
 
 /* ---------------------------------------------------------------- tiles */
 
-enum { UNROLLED_VECTORS = 8 };
+/* Pixels of a few vectors are made several at once: a loop's own work would be most of it. */
+enum { UNROLLED_VECTORS = 8, NARROW_VECTORS = 2, PIXELS_AT_ONCE = 4 };
 
 /* All channels of the tile's value at one pixel of the map, to `to`. */
 static void tile_pixel(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef number, LLVMValueRef to)
@@ -417,6 +418,19 @@ static void tile_pixel(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef numb
     for (int64_t c = 0; c < stored; c += v)
         ftso_emit_store(e, ftso_emit_channels(e, &pixel, tile->value, c),
                         ftso_emit_at(e, to, ftso_emit_i64(e, c)));
+}
+
+/* `count` pixels of a row of the map that begins with number `first`, from tile column `column` on, to the row at `to`. */
+static void tile_pixels(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef first, LLVMValueRef to,
+                        LLVMValueRef column, int count)
+{
+    int64_t stored = ftso_emit_round(e, ftso_graph_shape(e->schedule->graph, tile->value).dim[1]);
+    LLVMValueRef number = ftso_emit_add(e, first, ftso_emit_mul(e, column, tile->step));
+    to = ftso_emit_at(e, to, ftso_emit_mul(e, column, stored));
+    for (int k = 0; k < count; k++)
+        tile_pixel(e, tile,
+                   ftso_emit_add(e, number, ftso_emit_i64(e, tile->column + k * tile->step)),
+                   ftso_emit_at(e, to, ftso_emit_i64(e, k * stored)));
 }
 
 /* `count` floats from `to` on hold `outside`. */
@@ -454,16 +468,17 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
     ftso_if in, out;
     ftso_emit_if(e, &in, inside);
     fill(e, to, left * stored, tile->outside);
-    ftso_loop columns;
-    if (right > left) {
-        ftso_emit_loop(e, &columns, ftso_emit_i64(e, left), ftso_emit_i64(e, right), 1, true, NULL,
-                       0);
-        LLVMValueRef column = ftso_emit_add(e, ftso_emit_mul(e, columns.index, tile->step),
-                                            ftso_emit_i64(e, tile->column));
-        LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, row, width), column);
-        tile_pixel(e, tile, number, ftso_emit_at(e, to, ftso_emit_mul(e, columns.index, stored)));
+    LLVMValueRef first = ftso_emit_mul(e, row, width);
+    int at_once = stored <= NARROW_VECTORS * e->target.vector_floats ? PIXELS_AT_ONCE : 1;
+    int64_t whole = left + (right - left) / at_once * at_once;
+    if (whole > left) {
+        ftso_loop columns;
+        ftso_emit_loop(e, &columns, ftso_emit_i64(e, left), ftso_emit_i64(e, whole), at_once, true,
+                       NULL, 0);
+        tile_pixels(e, tile, first, to, columns.index, at_once);
         ftso_emit_loop_end(e, &columns, NULL);
     }
+    tile_pixels(e, tile, first, to, ftso_emit_i64(e, whole), (int)(right - whole));
     fill(e, ftso_emit_at(e, to, ftso_emit_i64(e, right * stored)), (tile->columns - right) * stored,
          tile->outside);
     ftso_emit_if_end(e, &in);

@@ -179,12 +179,12 @@ enum { SLACK_LINES = 2, LINE_BYTES = 64 };
 
 int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape, ftso_element element)
 {
-    int64_t count = 1, v = target->vector_floats;
-    for (int d = 0; d < shape.rank; d++) {
-        int64_t extent = shape.dim[d];
-        if (shape.rank == 4 && shape.batched && d == 1) extent = (extent + v - 1) / v * v;
-        count *= extent;
-    }
+    int64_t count = 1;
+    for (int d = 0; d < shape.rank; d++) count *= shape.dim[d];
+    if (shape.rank == 4 && shape.batched)
+        count =
+            count / shape.dim[1] *
+            ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], target->vector_floats);
     /* whole vectors may be loaded, and shifted ones, from the last element on */
     return count * ftso_element_bytes(element) + SLACK_LINES * LINE_BYTES;
 }

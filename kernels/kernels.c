@@ -32,7 +32,10 @@ ftso_shape ftso_kernel_shape(const ftso_emitter *e, ftso_value value)
 
 bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value)
 {
+    ftso_shape shape = ftso_kernel_shape(e, value);
     if (e->schedule->elements[value] != FTSO_ELEMENT_FP32) return false;
+    if (shape.rank == 4 && ftso_emit_stored(e, value) != ftso_emit_round(e, shape.dim[1]))
+        return false;
     for (size_t i = 0; i < e->region->read_count; i++)
         if (e->region->reads[i] == value) return true;
     return false;
@@ -277,8 +280,8 @@ static void ask_for(ftso_emitter *e, ftso_ahead *ahead, ftso_value value, ftso_s
     if (!shape.batched || shape.rank != 4 || shape.dim[2] != map.dim[2] ||
         shape.dim[3] != map.dim[3] || ahead->count == FTSO_MAX_AHEAD)
         return;
-    int64_t floats = ftso_emit_round(e, shape.dim[1]) *
-                     ftso_element_bytes(e->schedule->elements[value]) / (int64_t)sizeof(float);
+    int64_t floats = ftso_emit_stored(e, value) * ftso_element_bytes(e->schedule->elements[value]) /
+                     (int64_t)sizeof(float);
     LLVMValueRef number =
         ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), first);
     ahead->at[ahead->count] = ftso_emit_at(e, e->address[value], ftso_emit_mul(e, number, floats));

@@ -233,10 +233,11 @@ static void image_out(void *user, int64_t item, int thread)
 static conversion conversion_of(const ftso_runner *runner, const ftso_slot *slot)
 {
     int64_t round = runner->program->channel_round > 0 ? runner->program->channel_round : 1;
+    int64_t pixels = slot->dim[2] * slot->dim[3];
     return (conversion){.inside = address(runner, slot->place),
                         .channels = slot->dim[1],
-                        .padded = (slot->dim[1] + round - 1) / round * round,
-                        .pixels = slot->dim[2] * slot->dim[3]};
+                        .padded = ftso_stored_channels(slot->dim[1], pixels, round),
+                        .pixels = pixels};
 }
 
 static bool is_images(const ftso_slot *slot)

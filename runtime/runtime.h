@@ -115,8 +115,19 @@ typedef struct ftso_fill {
 } ftso_fill;
 
 /*
- * Layout: batched rank-4 values are [N][H][W][Cp], Cp the channel count rounded up to `channel_round`, what is in the
- * padding lanes being undefined; everything else is dense in canonical order.
+ * How many channels a pixel takes up: whole vectors of `round`, or half a vector where that holds them. Maps of one pixel are
+ * small, and rows of them are operands of a whole vector.
+ */
+static inline int64_t ftso_stored_channels(int64_t channels, int64_t pixels, int64_t round)
+{
+    int64_t half = round / 2;
+    if (pixels > 1 && half > 1 && channels <= half) return half;
+    return (channels + round - 1) / round * round;
+}
+
+/*
+ * Layout: batched rank-4 values are [N][H][W][Cp], Cp as ftso_stored_channels says, what is in the padding lanes being
+ * undefined; everything else is dense in canonical order.
  */
 typedef struct ftso_program {
     ftso_launch *launches; /* in the order they run */

@@ -364,6 +364,14 @@ static void same(const char *name, const double *a, const double *b, size_t coun
         fail_msg("output %s: differs by %g of %g", name, sqrt(difference), sqrt(norm));
 }
 
+ftso_schedule *nets_schedule(ftso_arena *arena, const ftso_graph *graph)
+{
+    ftso_schedule *schedule;
+    test_ok(ftso_schedule_form(arena, nets_passes(arena, graph, NULL, 0), NULL, &schedule));
+    test_ok(ftso_schedule_verify(schedule));
+    return schedule;
+}
+
 void nets_same_graphs(const ftso_graph *a, const ftso_graph *b, int64_t batch, double tolerance)
 {
     ftso_arena arena;

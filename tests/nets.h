@@ -36,6 +36,8 @@ nets_leaf *nets_leaves(ftso_arena *arena, const ftso_graph *graph, int64_t batch
 /* Passes, leaving out `disabled`; fails the test when they do. */
 ftso_graph *nets_passes(ftso_arena *arena, const ftso_graph *graph, const char *const *disabled,
                         size_t disabled_count);
+/* The verified schedule of what the passes make of the graph. */
+ftso_schedule *nets_schedule(ftso_arena *arena, const ftso_graph *graph);
 /*
  * Runs both graphs by the interpreter on the same contents; outputs, by name, must agree to `tolerance` of the larger
  * of their norm and `floor`.

@@ -476,7 +476,7 @@ static void systems(void **state)
     assert_non_null(strstr(status.message, rows[1].name));
 }
 
-/* Images are padded to whole vectors, nothing else is; behind everything a vector may be loaded. */
+/* Images are padded to whole vectors or half a one, nothing else is; behind everything a vector may be loaded. */
 static void layout(void **state)
 {
     fixture *f = *state;
@@ -486,7 +486,11 @@ static void layout(void **state)
             slack = scalar - 4;
     assert_true(slack >= 4 * 2 * target.vector_floats);
     assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 5, 7), FTSO_ELEMENT_FP32),
+                     2 * 4 * 5 * 7 * 4 + slack);
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 5, 5, 7), FTSO_ELEMENT_FP32),
                      2 * 8 * 5 * 7 * 4 + slack);
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 1, 1), FTSO_ELEMENT_FP32),
+                     2 * 8 * 4 + slack);
     assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 16, 5, 7), FTSO_ELEMENT_FP32),
                      2 * 16 * 5 * 7 * 4 + slack);
     assert_int_equal(ftso_layout_bytes(&target, ftso_shape_vector(13), FTSO_ELEMENT_FP32),
@@ -494,7 +498,7 @@ static void layout(void **state)
     assert_int_equal(ftso_layout_bytes(&target, ftso_shape_weight(2, 3, 5, 7), FTSO_ELEMENT_FP32),
                      2 * 3 * 5 * 7 * 4 + slack);
     assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 5, 7), FTSO_ELEMENT_BF16),
-                     2 * 8 * 5 * 7 * 2 + slack);
+                     2 * 4 * 5 * 7 * 2 + slack);
 }
 
 /* ---------------------------------------------------------------- text and failures */

@@ -128,7 +128,7 @@ static void test_states_are_shared_by_name(void **state)
  * A program by hand, for images [N, 3, 2, 2] in channels of 8: y = x * w[0] * c, and the sum of all y in `sum`, added up
  * per item first, then in item order; afterwards w becomes w + sum. c is a constant.
  */
-enum { CHANNELS = 3, PADDED = 8, PIXELS = 4, BATCH = 5, IMAGES_PER_ITEM = 2 };
+enum { CHANNELS = 3, VECTOR = 8, PADDED = 4, PIXELS = 4, BATCH = 5, IMAGES_PER_ITEM = 2 };
 enum { IMAGE_FLOATS = PIXELS * PADDED, DENSE = CHANNELS * PIXELS };
 
 static void scale_prepare(const ftso_kernel_args *args)
@@ -227,7 +227,7 @@ static void make_program(hand_program *p, float constant)
                                 .fill_count = 1,
                                 .arena_bytes = AT_W + 64,
                                 .planned_batch = BATCH,
-                                .channel_round = PADDED};
+                                .channel_round = VECTOR};
 }
 
 static int prepared, made_once; /* calls of the kernels below */

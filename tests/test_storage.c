@@ -182,14 +182,6 @@ static ftso_graph *step(ftso_arena *arena, bool of_arch, ftso_element storage)
     return graph;
 }
 
-static ftso_schedule *schedule_of(ftso_arena *arena, const ftso_graph *graph)
-{
-    ftso_schedule *schedule;
-    test_ok(ftso_schedule_form(arena, nets_passes(arena, graph, NULL, 0), NULL, &schedule));
-    test_ok(ftso_schedule_verify(schedule));
-    return schedule;
-}
-
 static int64_t layout(const void *user, ftso_shape shape, ftso_element element)
 {
     return ftso_layout_bytes(user, shape, element);
@@ -207,8 +199,8 @@ static void images_alone(void **state)
     ftso_schedule *schedules[2];
     for (int half = 0; half < 2; half++) {
         ftso_plan *plan;
-        schedules[half] =
-            schedule_of(&arena, step(&arena, false, half ? FTSO_ELEMENT_BF16 : FTSO_ELEMENT_FP32));
+        schedules[half] = nets_schedule(
+            &arena, step(&arena, false, half ? FTSO_ELEMENT_BF16 : FTSO_ELEMENT_FP32));
         test_ok(ftso_plan_make(&arena, schedules[half], layout, &target, 64, &plan));
         test_ok(ftso_plan_verify(schedules[half], plan, layout, &target));
         bytes[half] = plan->total_bytes - plan->leaf_bytes;
@@ -291,7 +283,7 @@ static void train(ftso_arena *arena, ftso_element storage, int threads, double *
     ftso_runner *runner;
     test_ok(ftso_target_named(arena, "native", &options.target));
     test_ok(ftso_compiler_new(&options, &compiler));
-    test_ok(ftso_compile(compiler, arena, schedule_of(arena, graph), &program, NULL));
+    test_ok(ftso_compile(compiler, arena, nets_schedule(arena, graph), &program, NULL));
     test_ok(ftso_pool_new(threads, false, &pool));
     test_ok(ftso_runner_new(program, pool, NULL, &runner));
     int64_t batch = program->planned_batch;

@@ -50,7 +50,7 @@ static LLVMValueRef rows_in_memory(ftso_emitter *e, ftso_value value, LLVMValueR
     ftso_shape shape = ftso_kernel_shape(e, value);
     LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2]), row);
     return ftso_emit_at(e, e->address[value],
-                        ftso_emit_mul(e, number, shape.dim[3] * ftso_emit_round(e, shape.dim[1])));
+                        ftso_emit_mul(e, number, shape.dim[3] * ftso_emit_stored(e, value)));
 }
 
 /* What the window sees of x under rows [row, …) of dy; then the sums of the rows that dy_tile holds. */

@@ -5,7 +5,24 @@ store <8 x float> zeroinitializer, ptr %
 % = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, zeroinitializer
 % = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
-store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
 % = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, zeroinitializer
 % = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
@@ -30,6 +47,15 @@ call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
 % = shufflevector <8 x float> %, <8 x float> poison, <8 x i32> zeroinitializer
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = fadd <8 x float> %, %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = fadd <8 x float> %, %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = fadd <8 x float> %, %
 % = load <8 x float>, ptr %
 store <8 x float> %, ptr %
 % = fadd <8 x float> %, %

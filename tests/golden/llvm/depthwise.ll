@@ -4,6 +4,15 @@ store <8 x float> zeroinitializer, ptr %
 % = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, zeroinitializer
 % = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
+% = load <8 x float>, ptr %
+% = fcmp ogt <8 x float> %, zeroinitializer
+% = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
 store <8 x float> %, ptr %
 store <8 x float> zeroinitializer, ptr %
 % = load <8 x float>, ptr %
@@ -22,6 +31,12 @@ store <8 x float> zeroinitializer, ptr %
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 % = load <8 x float>, ptr %
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
+store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
 store <8 x float> %, ptr %
 % = load <8 x float>, ptr %
 store <8 x float> %, ptr %

@@ -31,3 +31,9 @@ store <8 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xF
 store <8 x float> %, ptr %
 % = load <8 x float>, ptr %
 store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
