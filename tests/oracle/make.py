@@ -16,7 +16,7 @@ from networks import BatchNorm, DARTS_8, Identity, NB201, NB201_5, Network, Supe
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCHES = 11  # pairs of a validation and a training batch; float32 errors are medians over them
 STEPS = 20    # of the long run; the batches come round again
-LONG_RUNS = 3  # of STEPS each, for the float32 error after them
+LONG_RUNS = 11  # of STEPS each, for the float32 error after them; medians of a few would be luck
 
 DARTS_V2 = (
     [("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 1),
