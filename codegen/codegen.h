@@ -68,6 +68,7 @@ typedef struct ftso_launch_shape {
 typedef struct ftso_kernel_class {
     const char *name; /* as ftso_op.kernel_class and ftso_region.kernel_class name it */
     const char *doc;
+    bool narrow; /* emits for vectors as narrow as the region's images, too */
     /* Emits <symbol>_prepare, _body, _finish as far as has_* say, and fills in the launch's shape. */
     ftso_status (*emit_llvm)(struct ftso_emitter *emitter, const ftso_schedule *schedule,
                              const ftso_region *region, const char *symbol,

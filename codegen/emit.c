@@ -214,7 +214,7 @@ static LLVMValueRef widened(ftso_emitter *e, LLVMValueRef halves)
 int64_t ftso_emit_stored(const ftso_emitter *e, ftso_value value)
 {
     ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
-    return ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], e->target.vector_floats);
+    return ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], e->layout_floats);
 }
 
 LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements)
@@ -226,11 +226,14 @@ LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRe
     return widened(e, ftso_emit_from_reads(e, halves));
 }
 
-/* The first lanes of a vector, as a shorter one. */
-static LLVMValueRef first_lanes(const ftso_emitter *e, LLVMValueRef vector, int64_t count)
+/* So many lanes: the first of a vector, or all of it and more that hold anything. */
+static LLVMValueRef with_lanes(const ftso_emitter *e, LLVMValueRef vector, int64_t count)
 {
     LLVMValueRef lanes[64];
-    for (int i = 0; i < count; i++) lanes[i] = LLVMConstInt(e->i32, (unsigned)i, false);
+    int64_t has = LLVMGetVectorSize(LLVMTypeOf(vector));
+    if (count == has) return vector;
+    for (int64_t i = 0; i < count; i++)
+        lanes[i] = i < has ? LLVMConstInt(e->i32, (unsigned)i, false) : LLVMGetUndef(e->i32);
     return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)),
                                   LLVMConstVector(lanes, (unsigned)count), "");
 }
@@ -245,7 +248,7 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
         vector = LLVMBuildAShr(e->builder, vector, splat_of_i32(e, 16), "");
         vector = LLVMBuildTrunc(e->builder, vector, integers(e, 16), "");
     }
-    if (stored < e->target.vector_floats) vector = first_lanes(e, vector, stored);
+    if (stored < e->target.vector_floats) vector = with_lanes(e, vector, stored);
     LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
     LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");
@@ -265,15 +268,20 @@ static LLVMValueRef rounded(ftso_emitter *e, LLVMValueRef vector)
     return LLVMBuildBitCast(b, bits, e->vector, "");
 }
 
+/* By an instruction that takes eight or sixteen lanes; of four the others are anything. */
 static LLVMValueRef rounded_at_once(ftso_emitter *e, LLVMValueRef vector)
 {
-    static const char name[] = "llvm.x86.avx512bf16.cvtneps2bf16.512";
-    FTSO_ASSERT(e->target.vector_floats == 16);
-    unsigned id = LLVMLookupIntrinsicID(name, sizeof(name) - 1);
+    bool wide = e->target.vector_floats == 16;
+    const char *name =
+        wide ? "llvm.x86.avx512bf16.cvtneps2bf16.512" : "llvm.x86.avx512bf16.cvtneps2bf16.256";
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name)), lanes = wide ? 16 : 8;
     LLVMValueRef callee = LLVMGetIntrinsicDeclaration(e->module, id, NULL, 0);
     LLVMTypeRef type = LLVMIntrinsicGetType(e->context, id, NULL, 0);
+    vector = with_lanes(e, vector, lanes);
     LLVMValueRef halves = LLVMBuildCall2(e->builder, type, callee, &vector, 1, "");
-    return widened(e, LLVMBuildBitCast(e->builder, halves, integers(e, 16), ""));
+    LLVMTypeRef bits = LLVMVectorType(LLVMInt16TypeInContext(e->context), lanes);
+    halves = LLVMBuildBitCast(e->builder, halves, bits, "");
+    return widened(e, with_lanes(e, halves, e->target.vector_floats));
 }
 
 LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector)

@@ -110,6 +110,8 @@ static ftso_pixel pixel_of(ftso_emitter *e, const pass *p, LLVMValueRef number,
     LLVMValueRef *cores = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count + 1);
     for (size_t i = 0; i < e->core_count; i++) {
         int64_t stored = ftso_emit_round(e, channels_of(e, e->cores[i]));
+        if (p->epilogue->result_floats && i < e->region->core_count)
+            stored = p->epilogue->result_floats;
         cores[i] = p->core_address[i]
                        ? ftso_emit_at(e, p->core_address[i], ftso_emit_mul(e, number, stored))
                        : NULL;

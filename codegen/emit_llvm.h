@@ -19,7 +19,8 @@ typedef struct ftso_emitter {
     LLVMContextRef context;
     LLVMModuleRef module;
     LLVMBuilderRef builder;
-    ftso_target target;
+    ftso_target target;    /* its vectors are as wide as the region's images want */
+    int64_t layout_floats; /* of a whole vector: what images in memory are rounded up to */
     ftso_tuning tuning;
     LLVMTypeRef f32, f64, i32, i64, pointer, vector, vector64; /* vectors of target.vector_floats */
     const ftso_schedule *schedule;
@@ -194,6 +195,8 @@ typedef struct ftso_epilogue {
     int64_t slot_floats;   /* of one item: two floats' room per lane, for doubles */
     int64_t shared_offset; /* floats before the first slot */
     bool whole;            /* items are whole images: sums or rows go on from band to band */
+    int64_t
+        result_floats; /* of a pixel, where the cores' results lie beside each other; 0: each has its own channels */
     /* evaluated into scratch before any of a block of pixels is stored or added up, each behind those it needs */
     ftso_kept *kept;
     size_t kept_count;
@@ -210,7 +213,8 @@ void ftso_emit_choose_kept(ftso_emitter *e, ftso_epilogue *epilogue, int64_t *sc
 void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue);
 /*
  * For `pixels` pixels from number `first` on of image n: reads the results of e->cores[i] at core_address[i] + k * stored channels
- * (k counts the pixels), stores the region's images, adds to the slot.
+ * (k counts the pixels; epilogue->result_floats of the region's cores, where they are set), stores the region's images, adds to
+ * the slot.
  */
 void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMValueRef image,
                             LLVMValueRef first, LLVMValueRef pixels,

@@ -300,10 +300,8 @@ static LLVMValueRef operand(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
         return ftso_emit_splat(e, ftso_emit_from_reads(e, ftso_emit_load(e, address)));
     if (node->shape.batched) {
         LLVMValueRef at = pixel->image;
-        if (ftso_node_is(node, "column")) {
-            ftso_shape whole = ftso_graph_shape(e->schedule->graph, node->inputs[0]);
-            at = ftso_emit_mul(e, at, ftso_emit_round(e, whole.dim[1]));
-        }
+        if (ftso_node_is(node, "column"))
+            at = ftso_emit_mul(e, at, ftso_emit_stored(e, node->inputs[0]));
         return ftso_emit_splat(
             e, ftso_emit_from_reads(e, ftso_emit_load(e, ftso_emit_at(e, address, at))));
     }

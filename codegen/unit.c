@@ -91,13 +91,33 @@ LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
                                    LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
+/* Floats of a vector for the region: no more than the most channels that any of its images has. */
+static int vector_floats_of(const ftso_target *target, const ftso_schedule *schedule,
+                            const ftso_region *region)
+{
+    enum { LEAST = 4 };
+    int64_t most = 1;
+    for (size_t i = 0; i < region->node_count + region->read_count; i++) {
+        ftso_value value =
+            i < region->node_count ? region->nodes[i] : region->reads[i - region->node_count];
+        const ftso_node *node = ftso_graph_node(schedule->graph, value);
+        if (node->shape.rank == 4 && node->shape.batched && node->shape.dim[1] > most)
+            most = node->shape.dim[1];
+    }
+    int floats = target->vector_floats;
+    while (floats / 2 >= LEAST && most <= floats / 2) floats /= 2;
+    return floats;
+}
+
 static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
-                         const ftso_schedule *schedule, const ftso_region *region,
+                         const ftso_schedule *schedule, const ftso_region *region, bool narrow,
                          ftso_arena *arena)
 {
     memset(e, 0, sizeof(*e));
     e->arena = arena;
     e->target = options->target;
+    e->layout_floats = options->target.vector_floats;
+    if (narrow) e->target.vector_floats = vector_floats_of(&options->target, schedule, region);
     e->tuning = options->tuning;
     e->schedule = schedule;
     e->region = region;
@@ -115,8 +135,8 @@ static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
     e->i32 = LLVMInt32TypeInContext(e->context);
     e->i64 = LLVMInt64TypeInContext(e->context);
     e->pointer = LLVMPointerTypeInContext(e->context, 0);
-    e->vector = LLVMVectorType(e->f32, (unsigned)options->target.vector_floats);
-    e->vector64 = LLVMVectorType(e->f64, (unsigned)options->target.vector_floats);
+    e->vector = LLVMVectorType(e->f32, (unsigned)e->target.vector_floats);
+    e->vector64 = LLVMVectorType(e->f64, (unsigned)e->target.vector_floats);
     e->address = FTSO_ARRAY(arena, LLVMValueRef, schedule->graph->node_count);
     e->uniform = FTSO_ARRAY(arena, uint8_t, schedule->graph->node_count);
 }
@@ -186,7 +206,7 @@ ftso_status ftso_unit_make(const ftso_compiler_options *options, const ftso_sche
     ftso_arena arena;
     ftso_arena_init(&arena);
     ftso_emitter e;
-    emitter_init(&e, options, schedule, region, &arena);
+    emitter_init(&e, options, schedule, region, class->narrow, &arena);
     LLVMSetTarget(e.module, options->target.triple);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
     LLVMSetModuleDataLayout(e.module, layout);

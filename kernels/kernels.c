@@ -270,46 +270,73 @@ void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value oper
 
 /* ---------------------------------------------------------------- memory asked for ahead */
 
-enum { LINE_FLOATS = 16 };
-
-/* Adds the image, where it is one on the map. */
+/* Adds an image's part of the band; one on another map has its own share of pixels. */
 static void ask_for(ftso_emitter *e, ftso_ahead *ahead, ftso_value value, ftso_shape map,
-                    LLVMValueRef image, LLVMValueRef first)
+                    LLVMValueRef image, LLVMValueRef first, int64_t pixels)
 {
     ftso_shape shape = ftso_kernel_shape(e, value);
-    if (!shape.batched || shape.rank != 4 || shape.dim[2] != map.dim[2] ||
-        shape.dim[3] != map.dim[3] || ahead->count == FTSO_MAX_AHEAD)
-        return;
-    int64_t floats = ftso_emit_stored(e, value) * ftso_element_bytes(e->schedule->elements[value]) /
-                     (int64_t)sizeof(float);
-    LLVMValueRef number =
-        ftso_emit_add(e, ftso_emit_mul(e, image, shape.dim[2] * shape.dim[3]), first);
+    if (!shape.batched || shape.rank != 4 || ahead->count == FTSO_MAX_AHEAD) return;
+    int64_t there = map.dim[2] * map.dim[3];
+    int64_t floats = shape.dim[2] * shape.dim[3] * ftso_emit_stored(e, value) *
+                     ftso_element_bytes(e->schedule->elements[value]) / (int64_t)sizeof(float);
+    if (floats % there) return;
+    floats /= there; /* for each pixel of the map */
+    LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, image, there), first);
     ahead->at[ahead->count] = ftso_emit_at(e, e->address[value], ftso_emit_mul(e, number, floats));
-    ahead->pixel_floats[ahead->count++] = floats;
+    ahead->lines[ahead->count++] = (pixels * floats + FTSO_LINE_FLOATS - 1) / FTSO_LINE_FLOATS;
 }
 
 ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
-                         bool writes)
+                         int64_t pixels, bool writes)
 {
     ftso_shape map = ftso_kernel_shape(e, like);
     ftso_ahead ahead = {.count = 0};
     for (size_t i = 0; i < e->region->read_count; i++)
-        ask_for(e, &ahead, e->region->reads[i], map, image, first);
+        ask_for(e, &ahead, e->region->reads[i], map, image, first, pixels);
     for (size_t i = 0; writes && i < e->region->write_count; i++)
-        ask_for(e, &ahead, e->region->writes[i], map, image, first);
+        ask_for(e, &ahead, e->region->writes[i], map, image, first, pixels);
     return ahead;
 }
 
-void ftso_ahead_ask(ftso_emitter *e, const ftso_ahead *ahead, LLVMValueRef pixel, int pixels)
+/* Turns that one image takes. */
+static int64_t turns_of(const ftso_ahead *ahead, int i, int64_t lines)
 {
-    for (int i = 0; i < ahead->count; i++) {
-        LLVMValueRef at =
-            ftso_emit_at(e, ahead->at[i], ftso_emit_mul(e, pixel, ahead->pixel_floats[i]));
-        ftso_loop lines;
-        ftso_emit_loop(e, &lines, ftso_emit_i64(e, 0),
-                       ftso_emit_i64(e, pixels * ahead->pixel_floats[i]), LINE_FLOATS, true, NULL,
-                       0);
-        ftso_emit_prefetch(e, ftso_emit_at(e, at, lines.index));
-        ftso_emit_loop_end(e, &lines, NULL);
+    return (ahead->lines[i] + lines - 1) / lines;
+}
+
+int64_t ftso_ahead_lines(const ftso_ahead *ahead, int64_t turns, int64_t steps)
+{
+    enum { MOST = 4 };
+    if (!ahead || ahead->count == 0 || turns == 0 || steps == 0) return 0;
+    for (int64_t lines = 1; lines < MOST; lines++) {
+        int64_t needed = 0;
+        for (int i = 0; i < ahead->count; i++) needed += turns_of(ahead, i, lines * steps);
+        if (needed <= turns) return lines;
+    }
+    return MOST;
+}
+
+LLVMValueRef ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t lines,
+                             LLVMValueRef turn, LLVMValueRef idle)
+{
+    LLVMValueRef at = idle;
+    int64_t before = 0;
+    for (int i = 0; i < ahead->count; i++) before += turns_of(ahead, i, lines);
+    for (int i = ahead->count - 1; i >= 0; i--) {
+        LLVMValueRef mine =
+            LLVMBuildICmp(e->builder, LLVMIntSLT, turn, ftso_emit_i64(e, before), "");
+        before -= turns_of(ahead, i, lines);
+        LLVMValueRef done = ftso_emit_mul(e, ftso_emit_add(e, turn, ftso_emit_i64(e, -before)),
+                                          lines * FTSO_LINE_FLOATS);
+        at = LLVMBuildSelect(e->builder, mine, ftso_emit_at(e, ahead->at[i], done), at, "");
+    }
+    return at;
+}
+
+void ftso_ahead_ask(ftso_emitter *e, LLVMValueRef at, LLVMValueRef number, int64_t count)
+{
+    for (int64_t l = 0; l < count; l++) {
+        LLVMValueRef ahead = ftso_emit_add(e, ftso_emit_mul(e, number, count), ftso_emit_i64(e, l));
+        ftso_emit_prefetch(e, ftso_emit_at(e, at, ftso_emit_mul(e, ahead, FTSO_LINE_FLOATS)));
     }
 }

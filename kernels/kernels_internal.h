@@ -90,37 +90,54 @@ int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int6
 
 /*
  * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers
- * later than a prologue can wait.
+ * later than a prologue can wait. Few lines can be on their way at a time, so that asking has to be spread over the band.
  */
-enum { FTSO_MAX_AHEAD = 8 };
+enum { FTSO_MAX_AHEAD = 24, FTSO_LINE_FLOATS = 16 };
 typedef struct ftso_ahead {
     LLVMValueRef at[FTSO_MAX_AHEAD];
-    int64_t pixel_floats[FTSO_MAX_AHEAD];
+    int64_t lines[FTSO_MAX_AHEAD]; /* of the band, from there on */
     int count;
 } ftso_ahead;
 
 /*
- * The images on the map of `like` that the region reads, from pixel `first` of image n on; with `writes` also those that it
- * stores all at once when a band is done: a line has to be there before it is written to.
+ * The images that the region reads, for the band of `pixels` pixels of the map of `like` that begins with pixel `first` of
+ * image n; with `writes` also those that it stores all at once when a band is done: a line has to be there before it is
+ * written to.
  */
 ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
-                         bool writes);
-/* Asks for pixels [pixel, pixel + pixels) counted from there. */
-void ftso_ahead_ask(ftso_emitter *e, const ftso_ahead *ahead, LLVMValueRef pixel, int pixels);
+                         int64_t pixels, bool writes);
+/* How many lines each step has to ask for, so that all are within so many turns of `steps` steps; few at the most. A turn is of
+ * one image. NULL asks for nothing. */
+int64_t ftso_ahead_lines(const ftso_ahead *ahead, int64_t turns, int64_t steps);
+/* The first of the `lines` lines that turn number `turn` asks for; `idle` if none are left. */
+LLVMValueRef ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t lines,
+                             LLVMValueRef turn, LLVMValueRef idle);
+/* Asks for lines [number * count, + count) from `at` on. */
+void ftso_ahead_ask(ftso_emitter *e, LLVMValueRef at, LLVMValueRef number, int64_t count);
+
+/* One core's part of a contraction: it makes vectors [first_vector, first_vector + vectors) of a pixel's results. */
+typedef struct ftso_contraction_part {
+    ftso_value value, weight;
+    int64_t channels;
+    int first_vector, vectors;
+} ftso_contraction_part;
 
 /*
- * A dense convolution or its transpose at work on a band. `operand_channels` are summed over, `channels` are made.
- * `band`, `block` and the offsets are the region's choice; the addresses are of the function being emitted.
+ * Dense convolutions of one operand under one window, or one transpose, at work on a band. `operand_channels` are summed over.
+ * The parts' results lie beside each other, so that a pixel of the operand is read once for all of them. `band`, `block` and the
+ * offsets are the region's choice; the addresses are of the function being emitted.
  */
 typedef struct ftso_contraction {
-    ftso_value value, operand, weight;
+    ftso_value value, operand; /* value: the first part's */
+    ftso_contraction_part *parts;
+    size_t part_count;
     bool transposed, adds; /* adds: to what lies in `result` */
     ftso_taps taps;
     ftso_band band;
-    bool in_place;       /* the operand is read where it lies in memory: no tile */
-    int64_t tile_stored; /* channels of the operand's pixels */
-    int64_t operand_channels, channels, stored; /* stored: channels rounded up */
-    int vectors, block; /* vectors of output channels, and how many at a time */
+    bool in_place;                    /* the operand is read where it lies in memory: no tile */
+    int64_t tile_stored;              /* channels of the operand's pixels */
+    int64_t operand_channels, stored; /* stored: channels of all parts, each rounded up */
+    int vectors, block;               /* vectors of output channels, and how many at a time */
     int64_t tile_offset, packed_offset, scratch_offset; /* floats into scratch, shared, scratch */
     int64_t result_columns; /* pixels from one row of results to the next */
     LLVMValueRef tile, result;
@@ -132,7 +149,8 @@ typedef struct ftso_contraction {
     LLVMValueRef image, first;
 } ftso_contraction;
 
-ftso_contraction ftso_contraction_of(const ftso_emitter *e, ftso_value value);
+/* `count` values: more than one only where they are `conv` of the same operand under the same window. */
+ftso_contraction ftso_contraction_of(const ftso_emitter *e, const ftso_value *values, size_t count);
 /* Pixels that follow each other evenly, in tile and result. */
 int64_t ftso_contraction_run_length(const ftso_contraction *c);
 /* Floats of the packed weights, and the code that packs them at packed_offset. */
@@ -176,8 +194,9 @@ typedef struct ftso_gradient {
     int64_t slot_floats;
     /* of the band at hand */
     LLVMValueRef x_tile, dy_tile, slot;
-    LLVMValueRef rows; /* of dy; NULL: band.rows */
-    int64_t dy_row;    /* floats from one row of dy to the next */
+    LLVMValueRef rows;       /* of dy; NULL: band.rows */
+    int64_t dy_row;          /* floats from one row of dy to the next */
+    const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
 } ftso_gradient;
 
 /* What dense and depthwise gradients differ in. */

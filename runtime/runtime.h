@@ -115,14 +115,15 @@ typedef struct ftso_fill {
 } ftso_fill;
 
 /*
- * How many channels a pixel takes up: whole vectors of `round`, or half a vector where that holds them. Maps of one pixel are
- * small, and rows of them are operands of a whole vector.
+ * How many channels a pixel takes up: whole vectors of `round`, or a half or a quarter of one where that holds them and is a
+ * vector itself. Maps of one pixel are small, and rows of them are operands of a whole vector.
  */
 static inline int64_t ftso_stored_channels(int64_t channels, int64_t pixels, int64_t round)
 {
-    int64_t half = round / 2;
-    if (pixels > 1 && half > 1 && channels <= half) return half;
-    return (channels + round - 1) / round * round;
+    enum { LEAST = 4 };
+    int64_t part = round;
+    while (pixels > 1 && part / 2 >= LEAST && part > round / 4 && channels <= part / 2) part /= 2;
+    return (channels + part - 1) / part * part;
 }
 
 /*

@@ -476,7 +476,7 @@ static void systems(void **state)
     assert_non_null(strstr(status.message, rows[1].name));
 }
 
-/* Images are padded to whole vectors or half a one, nothing else is; behind everything a vector may be loaded. */
+/* Images are padded to whole vectors, a half or a quarter of one, nothing else is; behind everything a vector may be loaded. */
 static void layout(void **state)
 {
     fixture *f = *state;
@@ -499,6 +499,13 @@ static void layout(void **state)
                      2 * 3 * 5 * 7 * 4 + slack);
     assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 3, 5, 7), FTSO_ELEMENT_BF16),
                      2 * 4 * 5 * 7 * 2 + slack);
+    /* of the widest vectors a quarter is one, too */
+    test_ok(ftso_target_named(&f->arena, "x86-64-v4", &target));
+    static const int64_t channels[][2] = {{3, 4}, {4, 4}, {5, 8}, {8, 8}, {9, 16}, {17, 32}};
+    for (size_t i = 0; i < FTSO_COUNT(channels); i++)
+        assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, channels[i][0], 5, 7),
+                                           FTSO_ELEMENT_FP32),
+                         2 * channels[i][1] * 5 * 7 * 4 + slack);
 }
 
 /* ---------------------------------------------------------------- text and failures */
@@ -538,7 +545,8 @@ static ftso_status refuse(struct ftso_emitter *emitter, const ftso_schedule *sch
 static void failures(void **state)
 {
     fixture *f = *state;
-    static const ftso_kernel_class refusing = {"contract", "refuses", refuse};
+    static const ftso_kernel_class refusing = {
+        .name = "contract", .doc = "refuses", .emit_llvm = refuse};
     const ftso_kernel_class *rows[16];
     const ftso_kernel_table *all = ftso_kernels();
     assert_true(all->count <= FTSO_COUNT(rows));

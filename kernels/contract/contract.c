@@ -11,6 +11,7 @@
 
 enum { BUDGET_FLOATS = 8192, BESIDE_BUDGET_FLOATS = 16384, LED_BUDGET_FLOATS = 24576 };
 
+/* The contractions: one with all cores as its parts, or one for each core. */
 typedef struct job {
     ftso_emitter *e;
     ftso_contraction *cores;
@@ -68,19 +69,20 @@ static void choose_bands(job *j, const int64_t *tile_channels, int64_t result_ch
     for (size_t i = 0; i < j->core_count; i++) j->cores[i].band = bands[i];
 }
 
-static void describe(job *j, const ftso_region *region, const ftso_epilogue *epilogue)
+static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
 {
     ftso_emitter *e = j->e;
     j->gradients = ftso_gradients_of(e);
-    j->core_count = region->core_count;
     j->adds_up = ftso_region_adds_up(e->schedule, region);
     j->direct = ftso_emit_epilogue_is_direct(e, epilogue);
+    size_t parts = j->adds_up || j->direct ? 1 : region->core_count;
+    j->core_count = region->core_count / parts;
     j->cores = FTSO_ARRAY(e->arena, ftso_contraction, region->core_count);
     int64_t *tile_channels = FTSO_ARRAY(e->arena, int64_t, region->core_count);
     int64_t result_channels = 0;
-    for (size_t i = 0; i < region->core_count; i++) {
+    for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
-        *c = ftso_contraction_of(e, region->cores[i]);
+        *c = ftso_contraction_of(e, &region->cores[i], parts);
         c->adds = j->adds_up && i > 0;
         c->direct = j->direct;
         c->number = i;
@@ -88,10 +90,11 @@ static void describe(job *j, const ftso_region *region, const ftso_epilogue *epi
         if (i == 0) tile_channels[i] += ftso_gradients_tile_channels(&j->gradients);
         if (!c->adds && !j->direct) result_channels += c->stored;
     }
+    if (parts > 1) epilogue->result_floats = j->cores[0].stored;
     ftso_shape made = ftso_kernel_shape(e, region->cores[0]);
     choose_bands(j, tile_channels, result_channels,
                  ftso_emit_least_bands(e, epilogue, made.dim[0], made.dim[2]));
-    for (size_t i = 0; i < region->core_count; i++)
+    for (size_t i = 0; i < j->core_count; i++)
         j->cores[i].block =
             ftso_block_vectors(e, j->cores[i].vectors, ftso_contraction_run_length(&j->cores[i]));
 }
@@ -166,8 +169,9 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
     ftso_emitter *e = j->e;
     ftso_value made = j->cores[0].value;
     int64_t pixels = j->cores[0].band.rows * j->cores[0].taps.out_w;
-    ftso_ahead ahead = ftso_ahead_of(
-        e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)), !j->direct);
+    ftso_ahead ahead =
+        ftso_ahead_of(e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
+                      pixels, !j->direct);
     for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
         const ftso_contraction *owner = tile_owner(j, i);
@@ -177,10 +181,14 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
         c->first = j->first;
         c->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));
         ftso_contraction_run(e, c);
-        results[i] = c->adds ? NULL : c->result;
+        for (size_t k = 0; k < c->part_count; k++) {
+            LLVMValueRef part =
+                ftso_emit_i64(e, (int64_t)c->parts[k].first_vector * e->target.vector_floats);
+            *results++ = c->adds ? NULL : ftso_emit_at(e, c->result, part);
+        }
     }
     run_gradients(j, &j->cores[0], band);
-    if (j->led) results[j->core_count] = j->lead.result;
+    if (j->led) *results = j->lead.result;
 }
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
@@ -204,7 +212,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_frame(e, &frame, &epilogue, planned, first->taps.out_h / first->band.rows);
     j.image = frame.images.index;
     j.first = ftso_emit_mul(e, frame.rows.index, pixels);
-    LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, j.core_count + 1);
+    LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count);
     emit_band(&j, frame.rows.index, results);
     if (!j.direct)
         ftso_emit_epilogue_run(e, &epilogue, j.image, j.first, ftso_emit_i64(e, pixels), results);
@@ -218,5 +226,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     return FTSO_STATUS_OK;
 }
 
-const ftso_kernel_class ftso_kernel_contract = {
-    .name = "contract", .doc = "dense convolutions and their transposes", .emit_llvm = emit};
+const ftso_kernel_class ftso_kernel_contract = {.name = "contract",
+                                                .doc = "dense convolutions and their transposes",
+                                                .narrow = true,
+                                                .emit_llvm = emit};

@@ -9,18 +9,24 @@
 
 enum { MAX_VECTORS = 8 };
 
-ftso_contraction ftso_contraction_of(const ftso_emitter *e, ftso_value value)
+ftso_contraction ftso_contraction_of(const ftso_emitter *e, const ftso_value *values, size_t count)
 {
-    const ftso_node *node = ftso_kernel_node(e, value);
-    ftso_contraction c = {.value = value,
+    const ftso_node *node = ftso_kernel_node(e, values[0]);
+    ftso_contraction c = {.value = values[0],
                           .operand = node->inputs[0],
-                          .weight = node->inputs[1],
+                          .parts = FTSO_ARRAY(e->arena, ftso_contraction_part, count),
+                          .part_count = count,
                           .transposed = ftso_node_is(node, "conv_dx")};
-    ftso_shape w = ftso_kernel_shape(e, c.weight), operand = ftso_kernel_shape(e, c.operand);
+    ftso_shape w = ftso_kernel_shape(e, node->inputs[1]), operand = ftso_kernel_shape(e, c.operand);
     c.operand_channels = c.transposed ? w.dim[0] : w.dim[1];
-    c.channels = c.transposed ? w.dim[1] : w.dim[0];
-    c.stored = ftso_emit_round(e, c.channels);
-    c.vectors = (int)(c.stored / e->target.vector_floats);
+    for (size_t i = 0; i < count; i++) {
+        int64_t channels = ftso_kernel_shape(e, values[i]).dim[1];
+        int vectors = (int)(ftso_emit_round(e, channels) / e->target.vector_floats);
+        c.parts[i] = (ftso_contraction_part){values[i], ftso_kernel_node(e, values[i])->inputs[1],
+                                             channels, c.vectors, vectors};
+        c.vectors += vectors;
+    }
+    c.stored = (int64_t)c.vectors * e->target.vector_floats;
     c.tile_stored = ftso_emit_round(e, operand.dim[1]);
     c.taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c.transposed);
     c.in_place = ftso_kernel_in_memory(e, c.operand) && ftso_taps_pixel_by_pixel(&c.taps);
@@ -29,40 +35,6 @@ ftso_contraction ftso_contraction_of(const ftso_emitter *e, ftso_value value)
 }
 
 /* ---------------------------------------------------------------- weights */
-
-/* Packs one block of `vectors` output vectors from channel `first` on, to `to`. */
-static void pack_block(ftso_emitter *e, const ftso_contraction *c, int64_t first, int vectors,
-                       LLVMValueRef to)
-{
-    ftso_shape w = ftso_kernel_shape(e, c->weight);
-    int64_t lanes = (int64_t)vectors * e->target.vector_floats,
-            real = c->channels - first < lanes ? c->channels - first : lanes;
-    int64_t elements = w.dim[2] * w.dim[3], inner = w.dim[1];
-    /* kernel element (o, i, k) lies at (o * inner + i) * elements + k */
-    int64_t made_step = c->transposed ? elements : inner * elements,
-            summed_step = c->transposed ? inner * elements : elements;
-    ftso_loop taps, summed, lane;
-    ftso_emit_loop(e, &taps, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
-    ftso_emit_loop(e, &summed, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->operand_channels), 1, true,
-                   NULL, 0);
-    LLVMValueRef row =
-        ftso_emit_add(e, ftso_emit_mul(e, taps.index, c->operand_channels), summed.index);
-    LLVMValueRef target = ftso_emit_at(e, to, ftso_emit_mul(e, row, lanes));
-    LLVMValueRef source = ftso_emit_add(e, taps.index, ftso_emit_mul(e, summed.index, summed_step));
-    source = ftso_emit_add(e, source, ftso_emit_i64(e, first * made_step));
-    ftso_emit_loop(e, &lane, ftso_emit_i64(e, 0), ftso_emit_i64(e, real), 1, true, NULL, 0);
-    LLVMValueRef at = ftso_emit_add(e, source, ftso_emit_mul(e, lane.index, made_step));
-    ftso_emit_store(e, ftso_emit_load(e, ftso_emit_at(e, e->address[c->weight], at)),
-                    ftso_emit_at(e, target, lane.index));
-    ftso_emit_loop_end(e, &lane, NULL);
-    if (real < lanes) {
-        ftso_emit_loop(e, &lane, ftso_emit_i64(e, real), ftso_emit_i64(e, lanes), 1, true, NULL, 0);
-        ftso_emit_store(e, ftso_emit_f32(e, 0), ftso_emit_at(e, target, lane.index));
-        ftso_emit_loop_end(e, &lane, NULL);
-    }
-    ftso_emit_loop_end(e, &summed, NULL);
-    ftso_emit_loop_end(e, &taps, NULL);
-}
 
 static int64_t panel_floats(const ftso_emitter *e, const ftso_contraction *c, int vectors)
 {
@@ -75,14 +47,69 @@ int64_t ftso_contraction_packed_floats(const ftso_emitter *e, const ftso_contrac
     return panel_floats(e, c, c->vectors);
 }
 
+/* One vector of a part's weights from output channel `channel` on, to rows of `lanes` floats from `to` on. */
+static void pack_vector(ftso_emitter *e, const ftso_contraction *c,
+                        const ftso_contraction_part *part, LLVMValueRef channel, int64_t lanes,
+                        LLVMValueRef to)
+{
+    ftso_shape w = ftso_kernel_shape(e, part->weight);
+    int64_t v = e->target.vector_floats, elements = w.dim[2] * w.dim[3], inner = w.dim[1];
+    /* kernel element (o, i, k) lies at (o * inner + i) * elements + k */
+    int64_t made_step = c->transposed ? elements : inner * elements,
+            summed_step = c->transposed ? inner * elements : elements;
+    LLVMValueRef left = LLVMBuildNSWSub(e->builder, ftso_emit_i64(e, part->channels), channel, "");
+    LLVMValueRef real = ftso_emit_min_i64(e, left, ftso_emit_i64(e, v));
+    ftso_loop taps, summed, lane;
+    ftso_emit_loop(e, &taps, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
+    ftso_emit_loop(e, &summed, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->operand_channels), 1, true,
+                   NULL, 0);
+    LLVMValueRef row =
+        ftso_emit_add(e, ftso_emit_mul(e, taps.index, c->operand_channels), summed.index);
+    LLVMValueRef target = ftso_emit_at(e, to, ftso_emit_mul(e, row, lanes));
+    LLVMValueRef source = ftso_emit_add(e, taps.index, ftso_emit_mul(e, summed.index, summed_step));
+    source = ftso_emit_add(e, source, ftso_emit_mul(e, channel, made_step));
+    ftso_emit_loop(e, &lane, ftso_emit_i64(e, 0), real, 1, true, NULL, 0);
+    LLVMValueRef at = ftso_emit_add(e, source, ftso_emit_mul(e, lane.index, made_step));
+    ftso_emit_store(e, ftso_emit_load(e, ftso_emit_at(e, e->address[part->weight], at)),
+                    ftso_emit_at(e, target, lane.index));
+    ftso_emit_loop_end(e, &lane, NULL);
+    ftso_emit_loop(e, &lane, real, ftso_emit_i64(e, v), 1, false, NULL, 0);
+    ftso_emit_store(e, ftso_emit_f32(e, 0), ftso_emit_at(e, target, lane.index));
+    ftso_emit_loop_end(e, &lane, NULL);
+    ftso_emit_loop_end(e, &summed, NULL);
+    ftso_emit_loop_end(e, &taps, NULL);
+}
+
+/* Those of the part's vectors that are among [begin, end), which lie in blocks of `block`. */
+static void pack_blocks(ftso_emitter *e, const ftso_contraction *c,
+                        const ftso_contraction_part *part, int begin, int end, int block)
+{
+    int64_t v = e->target.vector_floats;
+    int first = part->first_vector, last = first + part->vectors;
+    if (first < begin) first = begin;
+    if (last > end) last = end;
+    if (first >= last) return;
+    ftso_loop vectors;
+    ftso_emit_loop(e, &vectors, ftso_emit_i64(e, first), ftso_emit_i64(e, last), 1, true, NULL, 0);
+    LLVMValueRef size = ftso_emit_i64(e, block),
+                 number = ftso_emit_add(e, vectors.index, ftso_emit_i64(e, -begin)),
+                 channel = ftso_emit_add(e, vectors.index, ftso_emit_i64(e, -part->first_vector)),
+                 which = LLVMBuildUDiv(e->builder, number, size, ""),
+                 in_block = LLVMBuildURem(e->builder, number, size, "");
+    LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, which, panel_floats(e, c, block)),
+                                    ftso_emit_mul(e, in_block, v));
+    to = ftso_emit_add(e, to, ftso_emit_i64(e, c->packed_offset + panel_floats(e, c, begin)));
+    pack_vector(e, c, part, ftso_emit_mul(e, channel, v), block * v,
+                ftso_emit_at(e, e->shared, to));
+    ftso_emit_loop_end(e, &vectors, NULL);
+}
+
 void ftso_contraction_pack(ftso_emitter *e, const ftso_contraction *c)
 {
-    for (int v = 0; v < c->vectors; v += c->block) {
-        int vectors = c->vectors - v < c->block ? c->vectors - v : c->block;
-        LLVMValueRef to =
-            ftso_emit_i64(e, c->packed_offset + v / c->block * panel_floats(e, c, c->block));
-        pack_block(e, c, (int64_t)v * e->target.vector_floats, vectors,
-                   ftso_emit_at(e, e->shared, to));
+    int whole = c->vectors / c->block * c->block;
+    for (size_t i = 0; i < c->part_count; i++) {
+        pack_blocks(e, c, &c->parts[i], 0, whole, c->block);
+        pack_blocks(e, c, &c->parts[i], whole, c->vectors, c->vectors - whole);
     }
 }
 
@@ -96,13 +123,15 @@ typedef struct tile_block {
     LLVMValueRef operand, weights;
     LLVMValueRef channel; /* the first output channel */
     LLVMValueRef number;  /* the first output pixel in the band */
-    LLVMValueRef pixel;   /* how many come before it in the band */
-    LLVMValueRef asks;    /* whether these pixels ask for memory ahead; NULL: never */
+    LLVMValueRef turn;    /* blocks before it that ask for lines ahead; NULL: it does not */
+    LLVMValueRef ahead;   /* the first line that it asks for */
+    int64_t lines;        /* that it asks for with each channel of each tap */
 } tile_block;
 
 /* Sum over the operand's channels of one tap, into the sums. */
 static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                               LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef *sums)
+                               LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
+                               LLVMValueRef *sums)
 {
     int count = b->pixels * b->vectors, v = e->target.vector_floats;
     ftso_loop loop;
@@ -119,6 +148,7 @@ static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const
         for (int k = 0; k < b->vectors; k++)
             next[r * b->vectors + k] = ftso_emit_fma(e, x, w[k], loop.carried[r * b->vectors + k]);
     }
+    if (ahead) ftso_ahead_ask(e, ahead, loop.index, b->lines);
     ftso_emit_loop_end(e, &loop, next);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
 }
@@ -169,7 +199,7 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
             ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
-        emit_channels_loop(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), sums);
+        emit_channels_loop(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), b->ahead, sums);
     } else if (p->taps_h) {
         ftso_loop h, w;
         ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, sums,
@@ -184,15 +214,29 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
         LLVMValueRef kw =
             ftso_emit_add(e, ftso_emit_mul(e, w.index, p->step_kw), ftso_emit_i64(e, p->first_kw));
         LLVMValueRef tap = ftso_emit_add(e, ftso_emit_mul(e, kh, c->taps.kernel_w), kw);
+        LLVMValueRef ahead = NULL;
+        if (b->ahead) {
+            LLVMValueRef done = ftso_emit_add(e, ftso_emit_mul(e, h.index, p->taps_w), w.index);
+            ahead = ftso_emit_at(
+                e, b->ahead,
+                ftso_emit_mul(e, done, c->operand_channels * b->lines * FTSO_LINE_FLOATS));
+        }
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
         emit_channels_loop(e, c, b, ftso_emit_at(e, b->operand, pixel),
-                           ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), sums);
+                           ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), ahead,
+                           sums);
         ftso_emit_loop_end(e, &w, sums);
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
         ftso_emit_loop_end(e, &h, sums);
         for (int i = 0; i < count; i++) sums[i] = h.carried[i];
     }
     emit_results(e, c, b, sums);
+}
+
+/* Steps of a block: each channel of each tap. */
+static int64_t steps_of(const ftso_contraction *c, const ftso_phase *p)
+{
+    return p->taps_h * p->taps_w * c->operand_channels;
 }
 
 /* `count` outputs, evenly spaced as `run` says, from its first one on; run->pixels at a time. */
@@ -208,15 +252,15 @@ static void emit_run(ftso_emitter *e, const ftso_contraction *c, const ftso_phas
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), pixels, true, NULL, 0);
     b.operand = ftso_emit_at(e, run->operand, ftso_emit_mul(e, loop.index, b.pixel_step));
     b.number = ftso_emit_add(e, run->number, ftso_emit_mul(e, loop.index, b.number_step));
-    if (run->asks) {
-        ftso_if first;
-        ftso_emit_if(e, &first, run->asks);
-        ftso_ahead_ask(e, c->ahead, ftso_emit_add(e, run->pixel, loop.index), pixels);
-        ftso_emit_if_end(e, &first);
+    if (run->turn) {
+        LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, pixels), "");
+        b.ahead = ftso_ahead_turn(e, c->ahead, run->lines * steps_of(c, p),
+                                  ftso_emit_add(e, run->turn, turn), b.weights);
     }
     emit_block(e, c, p, &b);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole == count) return;
+    b.ahead = NULL;
     b.pixels = (int)(count - whole);
     b.operand = ftso_emit_at(e, run->operand, ftso_emit_i64(e, whole * b.pixel_step));
     b.number = ftso_emit_add(e, run->number, ftso_emit_i64(e, whole * b.number_step));
@@ -230,11 +274,29 @@ static bool is_one_run(const ftso_contraction *c, const ftso_phase *p)
            c->band.tile_columns == p->columns && c->result_columns == p->columns && !c->rows;
 }
 
-/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. */
-static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p, int vectors,
-                       LLVMValueRef weights, LLVMValueRef channel, LLVMValueRef asks)
+/* Rows of the band that the phase makes. */
+static int64_t phase_rows(const ftso_contraction *c, const ftso_phase *p)
 {
-    int64_t step = c->taps.out_step, rows = (c->band.rows - p->out_row + step - 1) / step;
+    return (c->band.rows - p->out_row + c->taps.out_step - 1) / c->taps.out_step;
+}
+
+/* Whole blocks of pixels of a band, for one block of vectors. */
+static int64_t blocks_of(const ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p,
+                         int64_t *out_per_row)
+{
+    double cost;
+    int64_t rows = is_one_run(c, p) ? 1 : phase_rows(c, p),
+            columns = is_one_run(c, p) ? phase_rows(c, p) * p->columns : p->columns;
+    *out_per_row = columns > 0 ? columns / ftso_block_rows(e, c->block, columns, &cost) : 0;
+    return rows * *out_per_row;
+}
+
+/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. `turn`, `lines`: of its
+ * first block, as in tile_block. */
+static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p, int vectors,
+                       LLVMValueRef weights, LLVMValueRef channel, LLVMValueRef turn, int64_t lines)
+{
+    int64_t step = c->taps.out_step, rows = phase_rows(c, p), per_row;
     if (rows <= 0 || p->columns <= 0 || (p->taps_h == 0 && c->adds)) return;
     int64_t row_floats = c->band.tile_columns * c->tile_stored;
     int64_t start = p->taps_h ? (p->start_h - c->band.first_row) * row_floats +
@@ -247,8 +309,8 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
                       .operand = operand,
                       .weights = weights,
                       .channel = channel,
-                      .pixel = ftso_emit_i64(e, 0),
-                      .asks = asks,
+                      .turn = turn,
+                      .lines = lines,
                       .number = ftso_emit_i64(e, p->out_row * c->result_columns + p->out_column)};
     if (is_one_run(c, p)) {
         emit_run(e, c, p, &run, rows * p->columns);
@@ -258,8 +320,11 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     ftso_emit_loop(e, &q, ftso_emit_i64(e, 0), c->rows ? c->rows : ftso_emit_i64(e, rows), 1,
                    !c->rows, NULL, 0);
     run.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, q.index, c->band.stride * row_floats));
-    run.pixel = ftso_emit_mul(e, q.index, p->columns);
     run.number = ftso_emit_add(e, run.number, ftso_emit_mul(e, q.index, step * c->result_columns));
+    if (turn) {
+        blocks_of(e, c, p, &per_row);
+        run.turn = ftso_emit_add(e, turn, ftso_emit_mul(e, q.index, per_row));
+    }
     emit_run(e, c, p, &run, p->columns);
     ftso_emit_loop_end(e, &q, NULL);
 }
@@ -270,25 +335,37 @@ int64_t ftso_contraction_run_length(const ftso_contraction *c)
     return is_one_run(c, p) ? c->band.rows * p->columns : p->columns;
 }
 
+/* The phase with the most work in it. */
+static const ftso_phase *busiest(const ftso_contraction *c)
+{
+    const ftso_phase *found = &c->taps.phases[0];
+    for (int i = 1; i < c->taps.phase_count; i++) {
+        const ftso_phase *p = &c->taps.phases[i];
+        if (p->taps_h * p->taps_w > found->taps_h * found->taps_w) found = p;
+    }
+    return found;
+}
+
 void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
 {
     int whole = c->vectors / c->block, rest = c->vectors % c->block;
     LLVMValueRef packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, c->packed_offset));
     int64_t panel = panel_floats(e, c, c->block),
-            lanes = (int64_t)c->block * e->target.vector_floats;
-    ftso_loop blocks;
-    ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
-    LLVMValueRef weights = ftso_emit_at(e, packed, ftso_emit_mul(e, blocks.index, panel));
-    /* the first block of vectors asks for what lies ahead, in steps of its pixels */
-    LLVMValueRef asks = NULL;
-    if (c->ahead)
-        asks = LLVMBuildICmp(e->builder, LLVMIntEQ, blocks.index, ftso_emit_i64(e, 0), "");
-    for (int i = 0; i < c->taps.phase_count; i++)
-        emit_phase(e, c, &c->taps.phases[i], c->block, weights,
-                   ftso_emit_mul(e, blocks.index, lanes), i == 0 ? asks : NULL);
-    ftso_emit_loop_end(e, &blocks, NULL);
+            lanes = (int64_t)c->block * e->target.vector_floats, per_row,
+            blocks = blocks_of(e, c, busiest(c), &per_row),
+            lines = ftso_ahead_lines(c->ahead, whole * blocks, steps_of(c, busiest(c)));
+    ftso_loop loop;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
+    LLVMValueRef weights = ftso_emit_at(e, packed, ftso_emit_mul(e, loop.index, panel)),
+                 turn = ftso_emit_mul(e, loop.index, blocks);
+    for (int i = 0; i < c->taps.phase_count; i++) {
+        const ftso_phase *p = &c->taps.phases[i];
+        emit_phase(e, c, p, c->block, weights, ftso_emit_mul(e, loop.index, lanes),
+                   lines && p == busiest(c) ? turn : NULL, lines);
+    }
+    ftso_emit_loop_end(e, &loop, NULL);
     for (int i = 0; rest && i < c->taps.phase_count; i++)
         emit_phase(e, c, &c->taps.phases[i], rest,
                    ftso_emit_at(e, packed, ftso_emit_i64(e, whole * panel)),
-                   ftso_emit_i64(e, whole * lanes), NULL);
+                   ftso_emit_i64(e, whole * lanes), NULL, 0);
 }

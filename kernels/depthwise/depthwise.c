@@ -273,8 +273,9 @@ static void emit_lead(job *j)
         e, ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, -band->first_column * j->d.stored)),
         ftso_emit_mul(e, row, row_floats(j)));
     LLVMValueRef next = ftso_emit_add(e, j->band, ftso_emit_i64(e, 1));
-    ftso_ahead ahead = ftso_ahead_of(e, j->d.value, j->image,
-                                     ftso_emit_mul(e, next, band->rows * j->d.taps.out_w), false);
+    int64_t pixels = band->rows * j->d.taps.out_w;
+    ftso_ahead ahead =
+        ftso_ahead_of(e, j->d.value, j->image, ftso_emit_mul(e, next, pixels), pixels, false);
     c->ahead = &ahead;
     ftso_contraction_run(e, c);
     LLVMValueRef last = LLVMBuildNSWSub(e->builder, limit, top, "");
@@ -296,7 +297,7 @@ static int64_t describe(job *j, ftso_epilogue *epilogue, int64_t planned)
     epilogue->shared_offset = ftso_depthwise_packed_floats(d);
     if (j->led) {
         epilogue->whole = true;
-        *c = ftso_contraction_of(e, e->region->leads[0]);
+        *c = ftso_contraction_of(e, e->region->leads, 1);
         FTSO_ASSERT(c->value == d->operand && ftso_taps_pixel_by_pixel(&c->taps));
         c->packed_offset = epilogue->shared_offset;
         epilogue->shared_offset += ftso_contraction_packed_floats(e, c);
@@ -379,5 +380,8 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     return FTSO_STATUS_OK;
 }
 
-const ftso_kernel_class ftso_kernel_depthwise = {
-    .name = "depthwise", .doc = "depthwise convolutions and their transposes", .emit_llvm = emit};
+const ftso_kernel_class ftso_kernel_depthwise = {.name = "depthwise",
+                                                 .doc =
+                                                     "depthwise convolutions and their transposes",
+                                                 .narrow = true,
+                                                 .emit_llvm = emit};

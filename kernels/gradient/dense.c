@@ -12,6 +12,8 @@ enum { BUDGET_FLOATS = 8192 };
 typedef struct seen_by {
     const ftso_gradient *g;
     LLVMValueRef x, slot;
+    LLVMValueRef turn; /* blocks before these that ask for lines ahead; NULL: these do not */
+    int64_t lines;     /* that they ask for with each pixel */
 } seen_by;
 
 static int64_t slot_floats(const ftso_gradient *g)
@@ -19,9 +21,10 @@ static int64_t slot_floats(const ftso_gradient *g)
     return g->taps.kernel_h * g->taps.kernel_w * g->inputs * g->dy_stored;
 }
 
-/* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. */
+/* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. Lines from `ahead` on are
+ * asked for, unless it is NULL. */
 static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, int rows,
-                       LLVMValueRef lane, int vectors)
+                       LLVMValueRef lane, int vectors, LLVMValueRef ahead)
 {
     const ftso_gradient *g = t->g;
     int v = e->target.vector_floats, count = rows * vectors;
@@ -31,7 +34,7 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     LLVMValueRef to =
         ftso_emit_at(e, t->slot, ftso_emit_add(e, ftso_emit_mul(e, channel, g->dy_stored), lane));
     LLVMValueRef sums[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED], dy[8];
-    FTSO_ASSERT(count + 2 <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
+    FTSO_ASSERT(count + 3 <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
     int64_t offset[FTSO_MAX_CARRIED];
     for (int i = 0; i < count; i++) {
         offset[i] = i / vectors * g->dy_stored + (int64_t)(i % vectors) * v;
@@ -40,16 +43,19 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     /* both pointers walk along: two more carried values, after the sums */
     sums[count] = ftso_emit_at(e, t->x, channel);
     sums[count + 1] = ftso_emit_at(e, g->dy_tile, lane);
+    int64_t lines = ahead ? t->lines : 0;
+    int carried = count + 2;
+    if (lines) sums[carried++] = ahead; /* a third one */
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
     LLVMValueRef rows_here = g->rows ? g->rows : ftso_emit_i64(e, g->band.rows),
                  one = ftso_emit_i64(e, 1), columns = ftso_emit_i64(e, g->taps.out_w);
     ftso_loop row, column;
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), one_run ? one : rows_here, 1, !g->rows, sums,
-                   count + 2);
+                   carried);
     ftso_emit_loop(e, &column, ftso_emit_i64(e, 0),
                    one_run ? ftso_emit_mul(e, rows_here, g->taps.out_w) : columns, 1,
-                   !(one_run && g->rows), row.carried, count + 2);
+                   !(one_run && g->rows), row.carried, carried);
     LLVMValueRef x_at = column.carried[count], dy_at = column.carried[count + 1];
     for (int k = 0; k < vectors; k++)
         dy[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy_at, ftso_emit_i64(e, (int64_t)k * v)));
@@ -62,6 +68,10 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     }
     next[count] = ftso_emit_at(e, x_at, ftso_emit_i64(e, x_pixel));
     next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, g->dy_stored));
+    ftso_ahead_ask(e, column.carried[count + 2], ftso_emit_i64(e, 0), lines);
+    if (lines)
+        next[count + 2] =
+            ftso_emit_at(e, column.carried[count + 2], ftso_emit_i64(e, lines * FTSO_LINE_FLOATS));
     ftso_emit_loop_end(e, &column, next);
     column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_gap));
     column.carried[count + 1] =
@@ -75,15 +85,22 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
 static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, int vectors)
 {
     double cost;
-    int64_t inputs = t->g->inputs;
+    const ftso_gradient *g = t->g;
+    int64_t inputs = g->inputs;
     int rows = ftso_block_rows(e, vectors, inputs, &cost);
     int64_t whole = inputs / rows * rows;
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), rows, true, NULL, 0);
-    emit_block(e, t, loop.index, rows, lane, vectors);
+    LLVMValueRef ahead = NULL;
+    if (t->turn && t->lines) {
+        LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, rows), "");
+        ahead = ftso_ahead_turn(e, g->ahead, t->lines * g->band.rows * g->taps.out_w,
+                                ftso_emit_add(e, t->turn, turn), g->dy_tile);
+    }
+    emit_block(e, t, loop.index, rows, lane, vectors, ahead);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole < inputs)
-        emit_block(e, t, ftso_emit_i64(e, whole), (int)(inputs - whole), lane, vectors);
+        emit_block(e, t, ftso_emit_i64(e, whole), (int)(inputs - whole), lane, vectors, NULL);
 }
 
 static void run(ftso_emitter *e, const ftso_gradient *g)
@@ -92,6 +109,9 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
     int64_t row_floats = g->band.tile_columns * g->x_stored, v = e->target.vector_floats;
     int vectors = (int)(g->dy_stored / v), block = ftso_block_vectors(e, vectors, g->inputs),
         whole = vectors / block, rest = vectors % block;
+    double cost;
+    int64_t of_tap = whole * (g->inputs / ftso_block_rows(e, block, g->inputs, &cost)),
+            turns = p->taps_h * p->taps_w * of_tap;
     ftso_loop h, w, blocks;
     ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, NULL, 0);
     ftso_emit_loop(e, &w, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_w), 1, true, NULL, 0);
@@ -101,10 +121,14 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
     seen_by t = {.g = g,
                  .x = ftso_emit_at(e, g->x_tile, seen),
                  .slot =
-                     ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->dy_stored))};
+                     ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->dy_stored)),
+                 .lines = ftso_ahead_lines(g->ahead, turns, g->band.rows * g->taps.out_w)};
     ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
+    t.turn = ftso_emit_add(e, ftso_emit_mul(e, number, of_tap),
+                           ftso_emit_mul(e, blocks.index, of_tap / whole));
     emit_channels(e, &t, ftso_emit_mul(e, blocks.index, block * v), block);
     ftso_emit_loop_end(e, &blocks, NULL);
+    t.turn = NULL;
     if (rest) emit_channels(e, &t, ftso_emit_i64(e, whole * block * v), rest);
     ftso_emit_loop_end(e, &w, NULL);
     ftso_emit_loop_end(e, &h, NULL);
@@ -147,4 +171,5 @@ const ftso_gradient_kind ftso_gradient_dense = {.op = "conv_dw",
                                                 .finish = finish};
 const ftso_kernel_class ftso_kernel_weight_gradient = {.name = "weight_gradient",
                                                        .doc = "gradients of dense kernels",
+                                                       .narrow = true,
                                                        .emit_llvm = ftso_gradient_emit};

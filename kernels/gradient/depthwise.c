@@ -161,4 +161,5 @@ const ftso_gradient_kind ftso_gradient_depthwise = {.op = "dwconv_dw",
                                                     .finish = finish};
 const ftso_kernel_class ftso_kernel_depthwise_gradient = {.name = "depthwise_gradient",
                                                           .doc = "gradients of depthwise kernels",
+                                                          .narrow = true,
                                                           .emit_llvm = ftso_gradient_emit};

@@ -35,4 +35,5 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
 const ftso_kernel_class ftso_kernel_pointwise = {
     .name = "pointwise",
     .doc = "elementwise nodes and reductions over images that no core makes",
+    .narrow = true,
     .emit_llvm = emit};

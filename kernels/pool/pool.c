@@ -282,5 +282,8 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     return FTSO_STATUS_OK;
 }
 
-const ftso_kernel_class ftso_kernel_pool = {
-    .name = "pool", .doc = "largest and mean of a window, and their gradients", .emit_llvm = emit};
+const ftso_kernel_class ftso_kernel_pool = {.name = "pool",
+                                            .doc =
+                                                "largest and mean of a window, and their gradients",
+                                            .narrow = true,
+                                            .emit_llvm = emit};
