@@ -14,6 +14,7 @@
 #include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
+#include <math.h>
 #include <string.h>
 
 /* Emitters unroll and vectorise themselves; what is left is to clean up, hoist and allocate registers. */
@@ -91,22 +92,40 @@ LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
                                    LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-/* Floats of a vector for the region: no more than the most channels that any of its images has. */
+/* Channels that lie in vectors where a node is computed: of its image, of what it adds up, or of a gradient's results. */
+static int64_t lanes_of(const ftso_graph *graph, const ftso_node *node)
+{
+    if (node->shape.rank == 4) return node->shape.batched ? node->shape.dim[1] : node->shape.dim[0];
+    ftso_shape of = node->input_count ? ftso_graph_shape(graph, node->inputs[0]) : node->shape;
+    return of.rank == 4 && of.batched ? of.dim[1] : 0;
+}
+
+/*
+ * Floats of a vector for the region: the fewest instructions win. A narrower vector counts as a little over half of the widest,
+ * since processors that take wide ones apart do two for one, and the others are no slower with it.
+ */
 static int vector_floats_of(const ftso_target *target, const ftso_schedule *schedule,
                             const ftso_region *region)
 {
-    enum { LEAST = 4 };
-    int64_t most = 1;
-    for (size_t i = 0; i < region->node_count + region->read_count; i++) {
-        ftso_value value =
-            i < region->node_count ? region->nodes[i] : region->reads[i - region->node_count];
-        const ftso_node *node = ftso_graph_node(schedule->graph, value);
-        if (node->shape.rank == 4 && node->shape.batched && node->shape.dim[1] > most)
-            most = node->shape.dim[1];
+    enum { LEAST = 4, PARTS = 4 };
+    int best = target->vector_floats;
+    double least = HUGE_VAL;
+    for (int floats = best; floats >= LEAST && floats * PARTS >= target->vector_floats;
+         floats /= 2) {
+        double cost = 0;
+        for (size_t i = 0; i < region->node_count; i++) {
+            const ftso_node *node = ftso_graph_node(schedule->graph, region->nodes[i]);
+            int64_t lanes = lanes_of(schedule->graph, node);
+            if (lanes == 0) continue;
+            double vectors = (double)((lanes + floats - 1) / floats) / (double)lanes;
+            cost += (double)ftso_node_cost(schedule->graph, region->nodes[i]).flops * vectors;
+        }
+        cost *= floats < target->vector_floats ? 0.65 : 1;
+        if (cost > least) continue; /* of equals the narrower: less scratch */
+        least = cost;
+        best = floats;
     }
-    int floats = target->vector_floats;
-    while (floats / 2 >= LEAST && most <= floats / 2) floats /= 2;
-    return floats;
+    return best;
 }
 
 static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,

@@ -463,14 +463,15 @@ static void registers_of_each_width(void **state)
     for (size_t o = 0; o < FTSO_COUNT(operators); o++) {
         test_random random = {(uint64_t)o};
         test_op_case c;
-        do
+        ftso_graph graph;
+        ftso_value values[TEST_MAX_OPERANDS], y;
+        do { /* several vectors of every width, of operand and result */
             assert_true(
                 test_op_case_make(ftso_op_find(ftso_primitives(), operators[o]), &random, &c));
-        while (c.inputs[0].dim[1] < 36); /* several vectors of every width */
-        ftso_graph graph;
-        ftso_graph_init(&graph, &arena, ftso_primitives());
-        ftso_value values[TEST_MAX_OPERANDS];
-        ftso_graph_output(&graph, "y", test_op_case_build(&c, &graph, values), FTSO_NO_VALUE);
+            ftso_graph_init(&graph, &arena, ftso_primitives());
+            y = test_op_case_build(&c, &graph, values);
+        } while (c.inputs[0].dim[1] < 36 || ftso_graph_shape(&graph, y).dim[1] < 36);
+        ftso_graph_output(&graph, "y", y, FTSO_NO_VALUE);
         ftso_schedule *schedule;
         test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
         ftso_text sse2 = assembly_for(&arena, schedule, "x86-64"),
