@@ -25,6 +25,13 @@ typedef struct ftso_code_unit {
     ftso_status status;
 } ftso_code_unit;
 
+/* How many floats a vector of a region has, and of how many pixels of its images they are. */
+typedef struct ftso_width {
+    int floats, pixels;
+} ftso_width;
+ftso_width ftso_width_of(const ftso_target *target, const ftso_schedule *schedule,
+                         const ftso_region *region);
+
 /* Key of a region for a target: region text, tuning, target, LLVM's version and the code generator's identity. */
 ftso_unit_key ftso_unit_key_of(const ftso_compiler_options *options, const ftso_schedule *schedule,
                                const ftso_region *region, const char *identity);

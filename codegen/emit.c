@@ -89,8 +89,82 @@ LLVMValueRef ftso_emit_fma(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVM
 
 int64_t ftso_emit_round(const ftso_emitter *e, int64_t channels)
 {
-    int64_t v = e->target.vector_floats;
-    return (channels + v - 1) / v * v;
+    int64_t unit = ftso_emit_unit(e);
+    return (channels + unit - 1) / unit * unit;
+}
+
+int64_t ftso_emit_unit(const ftso_emitter *e)
+{
+    return e->target.vector_floats / e->pixels;
+}
+
+/* ---------------------------------------------------------------- several pixels in a vector */
+
+/* A vector of `count` lanes, lane l of which is lane from[l]. */
+static LLVMValueRef permuted(ftso_emitter *e, LLVMValueRef vector, const int64_t *from,
+                             int64_t count)
+{
+    LLVMValueRef lanes[64];
+    for (int64_t l = 0; l < count; l++) lanes[l] = LLVMConstInt(e->i32, (unsigned)from[l], false);
+    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)),
+                                  LLVMConstVector(lanes, (unsigned)count), "");
+}
+
+LLVMValueRef ftso_emit_spread_lane(ftso_emitter *e, LLVMValueRef vector, int64_t lane)
+{
+    int64_t from[64], unit = ftso_emit_unit(e);
+    for (int64_t l = 0; l < e->target.vector_floats; l++) from[l] = l / unit * unit + lane;
+    return permuted(e, vector, from, e->target.vector_floats);
+}
+
+LLVMValueRef ftso_emit_for_pixels(ftso_emitter *e, LLVMValueRef unit)
+{
+    int64_t from[64];
+    if (e->pixels == 1) return unit;
+    for (int64_t l = 0; l < e->target.vector_floats; l++) from[l] = l % ftso_emit_unit(e);
+    return permuted(e, unit, from, e->target.vector_floats);
+}
+
+LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector)
+{
+    int64_t from[64], v = e->target.vector_floats;
+    for (int64_t half = v / 2; half >= ftso_emit_unit(e); half /= 2) {
+        for (int64_t l = 0; l < v; l++) from[l] = l < half ? l + half : l;
+        vector = LLVMBuildFAdd(e->builder, vector, permuted(e, vector, from, v), "");
+    }
+    return vector;
+}
+
+/* Stores to floats [0, floats) of `to`: vectors, then single pixels. `value` splat, or NULL: what lies at `from`. */
+static void each_float(ftso_emitter *e, LLVMValueRef to, LLVMValueRef from, int64_t floats,
+                       LLVMValueRef value)
+{
+    int64_t v = e->target.vector_floats, unit = ftso_emit_unit(e), whole = floats / v * v,
+            first[64];
+    for (int64_t l = 0; l < unit; l++) first[l] = l;
+    if (whole > 0) {
+        ftso_loop loop;
+        ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), v, true, NULL, 0);
+        LLVMValueRef vector =
+            value ? value : ftso_emit_load_vector(e, ftso_emit_at(e, from, loop.index));
+        ftso_emit_store(e, vector, ftso_emit_at(e, to, loop.index));
+        ftso_emit_loop_end(e, &loop, NULL);
+    }
+    for (; whole < floats; whole += unit) {
+        LLVMValueRef at = ftso_emit_i64(e, whole);
+        LLVMValueRef vector = value ? value : ftso_emit_load_vector(e, ftso_emit_at(e, from, at));
+        ftso_emit_store(e, permuted(e, vector, first, unit), ftso_emit_at(e, to, at));
+    }
+}
+
+void ftso_emit_fill(ftso_emitter *e, LLVMValueRef to, int64_t floats, double value)
+{
+    each_float(e, to, NULL, floats, ftso_emit_splat_of(e, value));
+}
+
+void ftso_emit_copy(ftso_emitter *e, LLVMValueRef to, LLVMValueRef from, int64_t floats)
+{
+    each_float(e, to, from, floats, NULL);
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -248,7 +322,7 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
         vector = LLVMBuildAShr(e->builder, vector, splat_of_i32(e, 16), "");
         vector = LLVMBuildTrunc(e->builder, vector, integers(e, 16), "");
     }
-    if (stored < e->target.vector_floats) vector = with_lanes(e, vector, stored);
+    if (e->pixels == 1 && stored < e->target.vector_floats) vector = with_lanes(e, vector, stored);
     LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
     LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");

@@ -41,6 +41,12 @@ static int64_t channels_of(const ftso_emitter *e, ftso_value value)
     return node->shape.dim[1];
 }
 
+/* Lanes of a reduction's sums: each pixel of a vector has its own. */
+static int64_t lanes_for(const ftso_emitter *e, ftso_value reduction)
+{
+    return ftso_emit_round(e, channels_of(e, reduction)) * e->pixels;
+}
+
 ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset)
 {
     ftso_epilogue epilogue = {.shared_offset = shared_offset,
@@ -50,7 +56,7 @@ ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset)
         ftso_value value = e->region->writes[i];
         if (ftso_value_role(e->schedule->graph, value) != FTSO_ROLE_REDUCTION) continue;
         FTSO_PUSH(e->arena, epilogue.reductions, epilogue.reduction_count, capacity, value);
-        epilogue.slot_floats += DOUBLE_FLOATS * ftso_emit_round(e, channels_of(e, value));
+        epilogue.slot_floats += DOUBLE_FLOATS * lanes_for(e, value);
         epilogue.whole = true;
     }
     return epilogue;
@@ -68,7 +74,7 @@ static int64_t offset_of(ftso_emitter *e, const ftso_epilogue *epilogue, size_t 
 {
     int64_t offset = 0;
     for (size_t i = 0; i < index; i++)
-        offset += DOUBLE_FLOATS * ftso_emit_round(e, channels_of(e, epilogue->reductions[i]));
+        offset += DOUBLE_FLOATS * lanes_for(e, epilogue->reductions[i]);
     return offset;
 }
 
@@ -162,11 +168,11 @@ typedef struct span {
     int vectors;
 } span;
 
-/* One pixel: its images are stored, its terms added to `sums`. */
+/* One pixel, or a vector of them: its images are stored, its terms added to `sums`. */
 static void add_pixel(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef number,
                       LLVMValueRef *sums)
 {
-    int v = e->target.vector_floats;
+    int64_t v = ftso_emit_unit(e);
     ftso_pixel pixel = pixel_of(e, p, number, c->channel);
     for (size_t i = 0; i < c->g->image_count; i++) {
         ftso_value image = c->g->images[i];
@@ -190,15 +196,15 @@ static void add_pixel(ftso_emitter *e, const pass *p, const span *c, LLVMValueRe
     }
 }
 
-/* Pixels [begin, end), `step` of them in each round of a loop. */
+/* Pixels [begin, end), `at_once` vectors of them in each round of a loop. */
 static void add_pixels(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef begin,
-                       LLVMValueRef end, int step, LLVMValueRef *sums)
+                       LLVMValueRef end, int at_once, LLVMValueRef *sums)
 {
     int count = (int)c->g->sum_count * c->vectors;
     ftso_loop loop;
-    ftso_emit_loop(e, &loop, begin, end, step, false, sums, count);
+    ftso_emit_loop(e, &loop, begin, end, (int64_t)at_once * e->pixels, false, sums, count);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
-    for (int k = 0; k < step; k++)
+    for (int64_t k = 0; k < (int64_t)at_once * e->pixels; k += e->pixels)
         add_pixel(e, p, c, ftso_emit_add(e, loop.index, ftso_emit_i64(e, k)), sums);
     ftso_emit_loop_end(e, &loop, sums);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
@@ -208,7 +214,7 @@ static void add_pixels(ftso_emitter *e, const pass *p, const span *c, LLVMValueR
 static void add_block(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef begin,
                       LLVMValueRef end)
 {
-    int64_t v = e->target.vector_floats;
+    int64_t v = ftso_emit_unit(e);
     int count = (int)c->g->sum_count * c->vectors;
     LLVMValueRef sums[FTSO_MAX_CARRIED] = {NULL};
     for (int i = 0; i < count; i++)
@@ -217,8 +223,9 @@ static void add_block(ftso_emitter *e, const pass *p, const span *c, LLVMValueRe
                                                          c->channel, c->first + i % c->vectors * v))
                       : ftso_emit_splat_of(e, 0);
     if (c->vectors <= NARROW_VECTORS && !e->kept_count) {
-        LLVMValueRef several = LLVMBuildAnd(e->builder, LLVMBuildSub(e->builder, end, begin, ""),
-                                            ftso_emit_i64(e, -PIXELS_AT_ONCE), ""),
+        LLVMValueRef several =
+                         LLVMBuildAnd(e->builder, LLVMBuildSub(e->builder, end, begin, ""),
+                                      ftso_emit_i64(e, -(int64_t)PIXELS_AT_ONCE * e->pixels), ""),
                      whole = ftso_emit_add(e, begin, several);
         add_pixels(e, p, c, begin, whole, PIXELS_AT_ONCE, sums);
         begin = whole;
@@ -246,10 +253,11 @@ static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueR
         return;
     }
     ftso_loop blocks;
-    ftso_emit_loop(e, &blocks, p->begin, p->end, FTSO_SUM_PIXELS, true, NULL, 0);
-    add_block(e, p, &c, blocks.index,
-              ftso_emit_min_i64(
-                  e, ftso_emit_add(e, blocks.index, ftso_emit_i64(e, FTSO_SUM_PIXELS)), p->end));
+    int64_t pixels = (int64_t)FTSO_SUM_PIXELS * e->pixels;
+    ftso_emit_loop(e, &blocks, p->begin, p->end, pixels, true, NULL, 0);
+    add_block(
+        e, p, &c, blocks.index,
+        ftso_emit_min_i64(e, ftso_emit_add(e, blocks.index, ftso_emit_i64(e, pixels)), p->end));
     ftso_emit_loop_end(e, &blocks, NULL);
 }
 
@@ -271,7 +279,7 @@ static size_t most_sums(const ftso_emitter *e, const ftso_epilogue *epilogue)
 /* Channel chunks of a group: a loop over equal chunks where expressions are uniform, else one after another. */
 static void run_group(ftso_emitter *e, const pass *p, const group *g)
 {
-    int v = e->target.vector_floats;
+    int64_t v = ftso_emit_unit(e);
     int64_t stored = ftso_emit_round(e, g->channels);
     int total = (int)(stored / v);
     if (!g->uniform) {
@@ -348,7 +356,7 @@ static int uneven_passes(ftso_emitter *e, const ftso_epilogue *epilogue)
 {
     group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
     size_t count = make_groups(e, epilogue, groups);
-    int passes = 0, v = e->target.vector_floats;
+    int passes = 0, v = (int)ftso_emit_unit(e);
     for (size_t i = 0; i < count; i++) {
         int total = (int)(ftso_emit_round(e, groups[i].channels) / v),
             wide = wide_chunk(&groups[i], total);
@@ -554,8 +562,8 @@ static void finish_vector(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMVa
     }
     if (whole == channels) return;
     LLVMValueRef from = ftso_emit_i64(e, offset + DOUBLE_FLOATS * whole);
-    LLVMValueRef sum =
-        LLVMBuildFPTrunc(e->builder, over_items(e, epilogue, items, from), e->vector, "");
+    LLVMValueRef sum = ftso_emit_fold(e, over_items(e, epilogue, items, from));
+    sum = LLVMBuildFPTrunc(e->builder, sum, e->vector, "");
     ftso_emit_store_lanes(e, sum, ftso_emit_at(e, e->address[value], ftso_emit_i64(e, whole)),
                           channels - whole);
 }
@@ -569,8 +577,8 @@ static void finish_scalar(ftso_emitter *e, const ftso_epilogue *epilogue, LLVMVa
     int64_t channels = channels_of(e, value), offset = offset_of(e, epilogue, index);
     LLVMValueRef total = LLVMConstNull(e->f64);
     for (int64_t c = 0; c < channels; c += v) {
-        LLVMValueRef sum =
-            over_items(e, epilogue, items, ftso_emit_i64(e, offset + DOUBLE_FLOATS * c));
+        LLVMValueRef sum = ftso_emit_fold(
+            e, over_items(e, epilogue, items, ftso_emit_i64(e, offset + DOUBLE_FLOATS * c)));
         for (int64_t l = 0; l < v && c + l < channels; l++) {
             LLVMValueRef lane = LLVMBuildExtractElement(
                 e->builder, sum, LLVMConstInt(e->i32, (unsigned)l, false), "");

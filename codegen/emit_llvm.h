@@ -21,6 +21,7 @@ typedef struct ftso_emitter {
     LLVMBuilderRef builder;
     ftso_target target;    /* its vectors are as wide as the region's images want */
     int64_t layout_floats; /* of a whole vector: what images in memory are rounded up to */
+    int pixels; /* side by side in a vector; 1 but for regions of thin images (width.c) */
     ftso_tuning tuning;
     LLVMTypeRef f32, f64, i32, i64, pointer, vector, vector64; /* vectors of target.vector_floats */
     const ftso_schedule *schedule;
@@ -92,6 +93,18 @@ LLVMValueRef ftso_emit_load_vector(ftso_emitter *e,
 /* Asks for the line at the address, which need not be there, to be brought to the second cache. */
 void ftso_emit_prefetch(ftso_emitter *e, LLVMValueRef address);
 void ftso_emit_store(ftso_emitter *e, LLVMValueRef value, LLVMValueRef address);
+/* Lane l is lane `lane` of the pixel that l belongs to. */
+LLVMValueRef ftso_emit_spread_lane(ftso_emitter *e, LLVMValueRef vector, int64_t lane);
+/* The vector with the first pixel of `from` as its pixel number p. */
+LLVMValueRef ftso_emit_with_pixel(ftso_emitter *e, LLVMValueRef into, LLVMValueRef from, int p);
+/* One pixel's floats, repeated for each pixel of a vector; itself where a vector is one pixel. */
+LLVMValueRef ftso_emit_for_pixels(ftso_emitter *e, LLVMValueRef unit);
+/* The vector's pixels added up, in the first pixel's lanes; itself where a vector is one pixel. Floats or doubles. */
+LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector);
+/* `floats` floats from `to` on hold `value`; no more, and whole pixels. */
+void ftso_emit_fill(ftso_emitter *e, LLVMValueRef to, int64_t floats, double value);
+/* The same from `from`, first to last; a vector more may be loaded there. */
+void ftso_emit_copy(ftso_emitter *e, LLVMValueRef to, LLVMValueRef from, int64_t floats);
 /* The first `count` lanes of a vector, 1 … vector_floats. */
 void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef address,
                            int64_t count);
@@ -113,7 +126,9 @@ LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef
 
 /* Channels that a pixel of the image takes up in memory. */
 int64_t ftso_emit_stored(const ftso_emitter *e, ftso_value value);
-/* Channels of a pixel in scratch: rounded up to whole vectors. */
+/* Floats that a pixel has in a vector: all of it, or its part. */
+int64_t ftso_emit_unit(const ftso_emitter *e);
+/* Channels of a pixel in scratch: rounded up to whole vectors, or to its part of one. */
 int64_t ftso_emit_round(const ftso_emitter *e, int64_t channels);
 /* Elementwise arithmetic of the operator's name ("add", "relu", …) on scalars or vectors; NULL where it is none. */
 LLVMValueRef ftso_emit_arithmetic(ftso_emitter *e, const ftso_node *node,
@@ -145,7 +160,8 @@ typedef struct ftso_pixel {
     size_t memo_count, memo_capacity;
 } ftso_pixel;
 
-/* Channels [first, first + vector_floats) of `value` at the pixel. Lanes past the last channel hold anything. */
+/* Channels [first, first + vector_floats) of `value` at the pixel, or [first, first + unit) of several. Lanes past the last channel
+ * hold anything. */
 LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
                                 int64_t first);
 /* Where channel `first` of kept value number `kept` lies. */
@@ -186,7 +202,7 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile);
 
 /* ---------------------------------------------------------------- epilogues */
 
-enum { FTSO_SUM_PIXELS = 16 }; /* whose sum is float; sums of those are double */
+enum { FTSO_SUM_PIXELS = 16 }; /* vectors of pixels whose sum is float; sums of those are double */
 
 /* What a region's items leave in shared memory, and how finish makes results of it. */
 typedef struct ftso_epilogue {

@@ -161,22 +161,23 @@ static LLVMValueRef merge(ftso_emitter *e, LLVMValueRef into, LLVMValueRef from,
                                           LLVMConstVector(mask, (unsigned)v), "");
 }
 
-/* Vector of the channels sources[l] of `value`; a negative source leaves the lane zero. */
+/* Each pixel's channels sources[l] of `value`; a negative source leaves the lane zero. */
 static LLVMValueRef gather(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
                            const int64_t *sources)
 {
-    int v = e->target.vector_floats, lanes[64];
+    int v = e->target.vector_floats, unit = (int)ftso_emit_unit(e), lanes[64];
     bool done[64] = {false};
     LLVMValueRef result = ftso_emit_splat_of(e, 0);
-    for (int l = 0; l < v; l++) {
+    for (int l = 0; l < unit; l++) {
         if (done[l] || sources[l] < 0) continue;
-        int64_t group = sources[l] / v;
+        int64_t group = sources[l] / unit;
         for (int m = 0; m < v; m++) {
-            bool in = sources[m] >= 0 && sources[m] / v == group;
-            lanes[m] = in ? (int)(sources[m] % v) : -1;
-            done[m] = done[m] || in;
+            int64_t from = sources[m % unit];
+            bool in = from >= 0 && from / unit == group;
+            lanes[m] = in ? m / unit * unit + (int)(from % unit) : -1;
+            done[m % unit] = done[m % unit] || in;
         }
-        result = merge(e, result, ftso_emit_channels(e, pixel, value, group * v), lanes);
+        result = merge(e, result, ftso_emit_channels(e, pixel, value, group * unit), lanes);
     }
     return result;
 }
@@ -184,12 +185,12 @@ static LLVMValueRef gather(ftso_emitter *e, ftso_pixel *pixel, ftso_value value,
 static LLVMValueRef do_shuffle(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
                                int64_t first)
 {
-    LLVMValueRef rotated = ftso_emit_rotated(e, pixel, node, first);
+    LLVMValueRef rotated = e->pixels == 1 ? ftso_emit_rotated(e, pixel, node, first) : NULL;
     if (rotated) return rotated;
     int64_t channels = node->shape.dim[1], groups = ftso_node_int(node, "groups"), sources[64];
     int64_t order = ftso_shuffle_order(channels, groups);
     int64_t power = (ftso_node_int(node, "power") % order + order) % order;
-    for (int l = 0; l < e->target.vector_floats; l++) {
+    for (int l = 0; l < ftso_emit_unit(e); l++) {
         sources[l] = first + l < channels ? first + l : -1;
         for (int64_t p = 0; p < power && sources[l] >= 0; p++)
             sources[l] = (sources[l] % groups) * (channels / groups) + sources[l] / groups;
@@ -197,17 +198,17 @@ static LLVMValueRef do_shuffle(ftso_emitter *e, ftso_pixel *pixel, const ftso_no
     return gather(e, pixel, node->inputs[0], sources);
 }
 
-/* Channels [first, first + V) of a value laid behind others at `offset`: lanes in front of it are not its own. */
+/* Each pixel's channels [first, first + unit) of a value laid behind others at `offset`: lanes in front of it are not its own. */
 static LLVMValueRef place_part(ftso_emitter *e, ftso_pixel *pixel, LLVMValueRef into,
                                ftso_value part, int64_t offset, int64_t count, int64_t first)
 {
-    int v = e->target.vector_floats, lanes[64];
+    int v = e->target.vector_floats, unit = (int)ftso_emit_unit(e), lanes[64];
     int64_t start = first - offset; /* channel of the part in lane 0 */
-    if (start >= count || start + v <= 0) return into;
+    if (start >= count || start + unit <= 0) return into;
     for (int l = 0; l < v; l++) {
-        int64_t channel = start + l;
+        int64_t channel = start + l % unit;
         bool in = channel >= 0 && channel < count;
-        lanes[l] = !in ? -1 : start >= 0 ? l : (int)channel;
+        lanes[l] = !in ? -1 : start >= 0 ? l : l / unit * unit + (int)channel;
     }
     return merge(e, into, ftso_emit_channels(e, pixel, part, start >= 0 ? start : 0), lanes);
 }
@@ -288,6 +289,15 @@ bool ftso_emit_is_uniform(const ftso_emitter *e, ftso_value value)
     return *known == IS_UNIFORM;
 }
 
+/* The channels of one pixel. */
+static LLVMValueRef load_unit(ftso_emitter *e, LLVMValueRef address)
+{
+    LLVMTypeRef type = LLVMVectorType(e->f32, (unsigned)ftso_emit_unit(e));
+    LLVMValueRef unit = LLVMBuildLoad2(e->builder, type, address, "");
+    LLVMSetAlignment(unit, 4);
+    return unit;
+}
+
 /* An operand of a pointwise node, spread to a vector of channels: image, vector, scalar or mask. */
 static LLVMValueRef operand(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
 {
@@ -305,8 +315,16 @@ static LLVMValueRef operand(ftso_emitter *e, ftso_pixel *pixel, ftso_value value
         return ftso_emit_splat(
             e, ftso_emit_from_reads(e, ftso_emit_load(e, ftso_emit_at(e, address, at))));
     }
-    return ftso_emit_from_reads(
-        e, ftso_emit_load_vector(e, ftso_emit_at(e, address, with_channel(e, pixel, first))));
+    address = ftso_emit_at(e, address, with_channel(e, pixel, first));
+    if (e->pixels == 1) return ftso_emit_from_reads(e, ftso_emit_load_vector(e, address));
+    return ftso_emit_for_pixels(e, ftso_emit_from_reads(e, load_unit(e, address)));
+}
+
+LLVMValueRef ftso_emit_with_pixel(ftso_emitter *e, LLVMValueRef into, LLVMValueRef from, int p)
+{
+    int unit = (int)ftso_emit_unit(e), lanes[64];
+    for (int l = 0; l < e->target.vector_floats; l++) lanes[l] = l / unit == p ? l % unit : -1;
+    return merge(e, into, from, lanes);
 }
 
 static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value value, int64_t first)
@@ -317,7 +335,15 @@ static LLVMValueRef load_image(ftso_emitter *e, ftso_pixel *pixel, ftso_value va
         e, ftso_emit_mul(e, pixel->image, shape.dim[2] * shape.dim[3]), pixel->number);
     LLVMValueRef at =
         ftso_emit_add(e, ftso_emit_mul(e, number, stored), with_channel(e, pixel, first));
-    return ftso_emit_load_image(e, value, at);
+    if (e->pixels == 1 || stored == ftso_emit_unit(e)) return ftso_emit_load_image(e, value, at);
+    /* some channels of a wider image: pixel by pixel */
+    LLVMValueRef all = NULL;
+    for (int p = 0; p < e->pixels; p++) {
+        LLVMValueRef own =
+            ftso_emit_load_image(e, value, ftso_emit_add(e, at, ftso_emit_i64(e, p * stored)));
+        all = all ? ftso_emit_with_pixel(e, all, own, p) : own;
+    }
+    return all;
 }
 
 /* The result of core number `core`, from registers or scratch. */
@@ -401,7 +427,7 @@ enum { UNROLLED_VECTORS = 8, NARROW_VECTORS = 2, PIXELS_AT_ONCE = 4 };
 /* All channels of the tile's value at one pixel of the map, to `to`. */
 static void tile_pixel(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef number, LLVMValueRef to)
 {
-    int v = e->target.vector_floats;
+    int64_t v = ftso_emit_unit(e);
     int64_t stored = ftso_emit_round(e, ftso_graph_shape(e->schedule->graph, tile->value).dim[1]);
     ftso_pixel pixel = {.image = tile->image, .number = number};
     if (stored / v > UNROLLED_VECTORS && ftso_emit_is_uniform(e, tile->value)) {
@@ -418,28 +444,18 @@ static void tile_pixel(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef numb
                         ftso_emit_at(e, to, ftso_emit_i64(e, c)));
 }
 
-/* `count` pixels of a row of the map that begins with number `first`, from tile column `column` on, to the row at `to`. */
+/* `count` pixels (or vectors of them) of a row of the map that begins with number `first`, from tile column `column` on, to the
+ * row at `to`. */
 static void tile_pixels(ftso_emitter *e, const ftso_tile *tile, LLVMValueRef first, LLVMValueRef to,
                         LLVMValueRef column, int count)
 {
     int64_t stored = ftso_emit_round(e, ftso_graph_shape(e->schedule->graph, tile->value).dim[1]);
     LLVMValueRef number = ftso_emit_add(e, first, ftso_emit_mul(e, column, tile->step));
     to = ftso_emit_at(e, to, ftso_emit_mul(e, column, stored));
-    for (int k = 0; k < count; k++)
+    for (int64_t k = 0; k < (int64_t)count * e->pixels; k += e->pixels)
         tile_pixel(e, tile,
                    ftso_emit_add(e, number, ftso_emit_i64(e, tile->column + k * tile->step)),
                    ftso_emit_at(e, to, ftso_emit_i64(e, k * stored)));
-}
-
-/* `count` floats from `to` on hold `outside`. */
-static void fill(ftso_emitter *e, LLVMValueRef to, int64_t count, double outside)
-{
-    if (count <= 0) return;
-    ftso_loop loop;
-    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, count), e->target.vector_floats,
-                   true, NULL, 0);
-    ftso_emit_store(e, ftso_emit_splat_of(e, outside), ftso_emit_at(e, to, loop.index));
-    ftso_emit_loop_end(e, &loop, NULL);
 }
 
 /* First tile column at or after `from` whose pixel lies at map column `bound` or later. */
@@ -465,23 +481,24 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
     LLVMValueRef inside = LLVMBuildICmp(e->builder, LLVMIntULT, row, ftso_emit_i64(e, height), "");
     ftso_if in, out;
     ftso_emit_if(e, &in, inside);
-    fill(e, to, left * stored, tile->outside);
+    ftso_emit_fill(e, to, left * stored, tile->outside);
     LLVMValueRef first = ftso_emit_mul(e, row, width);
     int at_once = stored <= NARROW_VECTORS * e->target.vector_floats ? PIXELS_AT_ONCE : 1;
-    int64_t whole = left + (right - left) / at_once * at_once;
+    int64_t step = (int64_t)at_once * e->pixels, whole = left + (right - left) / step * step;
+    FTSO_ASSERT(e->pixels == 1 || (tile->step == 1 && (right - left) % e->pixels == 0));
     if (whole > left) {
         ftso_loop columns;
-        ftso_emit_loop(e, &columns, ftso_emit_i64(e, left), ftso_emit_i64(e, whole), at_once, true,
+        ftso_emit_loop(e, &columns, ftso_emit_i64(e, left), ftso_emit_i64(e, whole), step, true,
                        NULL, 0);
         tile_pixels(e, tile, first, to, columns.index, at_once);
         ftso_emit_loop_end(e, &columns, NULL);
     }
-    tile_pixels(e, tile, first, to, ftso_emit_i64(e, whole), (int)(right - whole));
-    fill(e, ftso_emit_at(e, to, ftso_emit_i64(e, right * stored)), (tile->columns - right) * stored,
-         tile->outside);
+    tile_pixels(e, tile, first, to, ftso_emit_i64(e, whole), (int)((right - whole) / e->pixels));
+    ftso_emit_fill(e, ftso_emit_at(e, to, ftso_emit_i64(e, right * stored)),
+                   (tile->columns - right) * stored, tile->outside);
     ftso_emit_if_end(e, &in);
     ftso_emit_if(e, &out, LLVMBuildNot(e->builder, inside, ""));
-    fill(e, to, tile->columns * stored, tile->outside);
+    ftso_emit_fill(e, to, tile->columns * stored, tile->outside);
     ftso_emit_if_end(e, &out);
     ftso_emit_loop_end(e, &rows, NULL);
 }

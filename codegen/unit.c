@@ -14,7 +14,6 @@
 #include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
-#include <math.h>
 #include <string.h>
 
 /* Emitters unroll and vectorise themselves; what is left is to clean up, hoist and allocate registers. */
@@ -92,42 +91,6 @@ LLVMTargetMachineRef ftso_target_machine(const ftso_target *target)
                                    LLVMCodeGenLevelLess, LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-/* Channels that lie in vectors where a node is computed: of its image, of what it adds up, or of a gradient's results. */
-static int64_t lanes_of(const ftso_graph *graph, const ftso_node *node)
-{
-    if (node->shape.rank == 4) return node->shape.batched ? node->shape.dim[1] : node->shape.dim[0];
-    ftso_shape of = node->input_count ? ftso_graph_shape(graph, node->inputs[0]) : node->shape;
-    return of.rank == 4 && of.batched ? of.dim[1] : 0;
-}
-
-/*
- * Floats of a vector for the region: the fewest instructions win. A narrower vector counts as a little over half of the widest,
- * since processors that take wide ones apart do two for one, and the others are no slower with it.
- */
-static int vector_floats_of(const ftso_target *target, const ftso_schedule *schedule,
-                            const ftso_region *region)
-{
-    enum { LEAST = 4, PARTS = 4 };
-    int best = target->vector_floats;
-    double least = HUGE_VAL;
-    for (int floats = best; floats >= LEAST && floats * PARTS >= target->vector_floats;
-         floats /= 2) {
-        double cost = 0;
-        for (size_t i = 0; i < region->node_count; i++) {
-            const ftso_node *node = ftso_graph_node(schedule->graph, region->nodes[i]);
-            int64_t lanes = lanes_of(schedule->graph, node);
-            if (lanes == 0) continue;
-            double vectors = (double)((lanes + floats - 1) / floats) / (double)lanes;
-            cost += (double)ftso_node_cost(schedule->graph, region->nodes[i]).flops * vectors;
-        }
-        cost *= floats < target->vector_floats ? 0.65 : 1;
-        if (cost > least) continue; /* of equals the narrower: less scratch */
-        least = cost;
-        best = floats;
-    }
-    return best;
-}
-
 static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
                          const ftso_schedule *schedule, const ftso_region *region, bool narrow,
                          ftso_arena *arena)
@@ -136,7 +99,12 @@ static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
     e->arena = arena;
     e->target = options->target;
     e->layout_floats = options->target.vector_floats;
-    if (narrow) e->target.vector_floats = vector_floats_of(&options->target, schedule, region);
+    e->pixels = 1;
+    if (narrow) {
+        ftso_width width = ftso_width_of(&options->target, schedule, region);
+        e->target.vector_floats = width.floats;
+        e->pixels = width.pixels;
+    }
     e->tuning = options->tuning;
     e->schedule = schedule;
     e->region = region;

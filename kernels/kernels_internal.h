@@ -168,6 +168,7 @@ typedef struct ftso_depthwise {
     ftso_taps taps;
     ftso_band band;
     int64_t channels, stored;
+    int64_t weight_floats; /* of a tap: the channels, for each pixel of a vector */
     LLVMValueRef packed, tile, result;
 } ftso_depthwise;
 
@@ -188,6 +189,7 @@ typedef struct ftso_gradient {
     ftso_taps taps;
     ftso_band band; /* of the forward window */
     int64_t inputs, outputs, x_stored, dy_stored;
+    int64_t sum_floats;    /* of the output channels' sums: each pixel of a vector has its own */
     bool x_in_place;       /* x is read where it lies in memory: no tile */
     int64_t x_offset;      /* of the tile: floats into scratch */
     int64_t shared_offset; /* of the first slot: floats into shared */

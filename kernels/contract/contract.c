@@ -75,7 +75,7 @@ static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
     j->gradients = ftso_gradients_of(e);
     j->adds_up = ftso_region_adds_up(e->schedule, region);
     j->direct = ftso_emit_epilogue_is_direct(e, epilogue);
-    size_t parts = j->adds_up || j->direct ? 1 : region->core_count;
+    size_t parts = j->adds_up || j->direct || e->pixels > 1 ? 1 : region->core_count;
     j->core_count = region->core_count / parts;
     j->cores = FTSO_ARRAY(e->arena, ftso_contraction, region->core_count);
     int64_t *tile_channels = FTSO_ARRAY(e->arena, int64_t, region->core_count);
@@ -182,8 +182,7 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
         c->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));
         ftso_contraction_run(e, c);
         for (size_t k = 0; k < c->part_count; k++) {
-            LLVMValueRef part =
-                ftso_emit_i64(e, (int64_t)c->parts[k].first_vector * e->target.vector_floats);
+            LLVMValueRef part = ftso_emit_i64(e, c->parts[k].first_vector * ftso_emit_unit(e));
             *results++ = c->adds ? NULL : ftso_emit_at(e, c->result, part);
         }
     }

@@ -21,12 +21,12 @@ ftso_contraction ftso_contraction_of(const ftso_emitter *e, const ftso_value *va
     c.operand_channels = c.transposed ? w.dim[0] : w.dim[1];
     for (size_t i = 0; i < count; i++) {
         int64_t channels = ftso_kernel_shape(e, values[i]).dim[1];
-        int vectors = (int)(ftso_emit_round(e, channels) / e->target.vector_floats);
+        int vectors = (int)(ftso_emit_round(e, channels) / ftso_emit_unit(e));
         c.parts[i] = (ftso_contraction_part){values[i], ftso_kernel_node(e, values[i])->inputs[1],
                                              channels, c.vectors, vectors};
         c.vectors += vectors;
     }
-    c.stored = (int64_t)c.vectors * e->target.vector_floats;
+    c.stored = c.vectors * ftso_emit_unit(e);
     c.tile_stored = ftso_emit_round(e, operand.dim[1]);
     c.taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c.transposed);
     c.in_place = ftso_kernel_in_memory(e, c.operand) && ftso_taps_pixel_by_pixel(&c.taps);
@@ -47,19 +47,20 @@ int64_t ftso_contraction_packed_floats(const ftso_emitter *e, const ftso_contrac
     return panel_floats(e, c, c->vectors);
 }
 
-/* One vector of a part's weights from output channel `channel` on, to rows of `lanes` floats from `to` on. */
+/* One vector of a part's weights from output channel `channel` on, to rows of `lanes` floats from `to` on; for each pixel of a
+ * vector the same. */
 static void pack_vector(ftso_emitter *e, const ftso_contraction *c,
                         const ftso_contraction_part *part, LLVMValueRef channel, int64_t lanes,
                         LLVMValueRef to)
 {
     ftso_shape w = ftso_kernel_shape(e, part->weight);
-    int64_t v = e->target.vector_floats, elements = w.dim[2] * w.dim[3], inner = w.dim[1];
+    int64_t unit = ftso_emit_unit(e), elements = w.dim[2] * w.dim[3], inner = w.dim[1];
     /* kernel element (o, i, k) lies at (o * inner + i) * elements + k */
     int64_t made_step = c->transposed ? elements : inner * elements,
             summed_step = c->transposed ? inner * elements : elements;
     LLVMValueRef left = LLVMBuildNSWSub(e->builder, ftso_emit_i64(e, part->channels), channel, "");
-    LLVMValueRef real = ftso_emit_min_i64(e, left, ftso_emit_i64(e, v));
-    ftso_loop taps, summed, lane;
+    LLVMValueRef real = ftso_emit_min_i64(e, left, ftso_emit_i64(e, unit));
+    ftso_loop taps, summed, pixel, lane;
     ftso_emit_loop(e, &taps, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
     ftso_emit_loop(e, &summed, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->operand_channels), 1, true,
                    NULL, 0);
@@ -68,14 +69,17 @@ static void pack_vector(ftso_emitter *e, const ftso_contraction *c,
     LLVMValueRef target = ftso_emit_at(e, to, ftso_emit_mul(e, row, lanes));
     LLVMValueRef source = ftso_emit_add(e, taps.index, ftso_emit_mul(e, summed.index, summed_step));
     source = ftso_emit_add(e, source, ftso_emit_mul(e, channel, made_step));
+    ftso_emit_loop(e, &pixel, ftso_emit_i64(e, 0), ftso_emit_i64(e, e->pixels), 1, true, NULL, 0);
+    target = ftso_emit_at(e, target, ftso_emit_mul(e, pixel.index, unit));
     ftso_emit_loop(e, &lane, ftso_emit_i64(e, 0), real, 1, true, NULL, 0);
     LLVMValueRef at = ftso_emit_add(e, source, ftso_emit_mul(e, lane.index, made_step));
     ftso_emit_store(e, ftso_emit_load(e, ftso_emit_at(e, e->address[part->weight], at)),
                     ftso_emit_at(e, target, lane.index));
     ftso_emit_loop_end(e, &lane, NULL);
-    ftso_emit_loop(e, &lane, real, ftso_emit_i64(e, v), 1, false, NULL, 0);
+    ftso_emit_loop(e, &lane, real, ftso_emit_i64(e, unit), 1, false, NULL, 0);
     ftso_emit_store(e, ftso_emit_f32(e, 0), ftso_emit_at(e, target, lane.index));
     ftso_emit_loop_end(e, &lane, NULL);
+    ftso_emit_loop_end(e, &pixel, NULL);
     ftso_emit_loop_end(e, &summed, NULL);
     ftso_emit_loop_end(e, &taps, NULL);
 }
@@ -99,7 +103,7 @@ static void pack_blocks(ftso_emitter *e, const ftso_contraction *c,
     LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, which, panel_floats(e, c, block)),
                                     ftso_emit_mul(e, in_block, v));
     to = ftso_emit_add(e, to, ftso_emit_i64(e, c->packed_offset + panel_floats(e, c, begin)));
-    pack_vector(e, c, part, ftso_emit_mul(e, channel, v), block * v,
+    pack_vector(e, c, part, ftso_emit_mul(e, channel, ftso_emit_unit(e)), block * v,
                 ftso_emit_at(e, e->shared, to));
     ftso_emit_loop_end(e, &vectors, NULL);
 }
@@ -117,7 +121,7 @@ void ftso_contraction_pack(ftso_emitter *e, const ftso_contraction *c)
 
 /* A block: which operand pixels, which weights, which outputs. */
 typedef struct tile_block {
-    int pixels, vectors;
+    int pixels, vectors; /* pixels, or vectors of several */
     int64_t pixel_step;  /* floats from one output's operand pixel to the next's */
     int64_t number_step; /* pixels of the map from one output to the next */
     LLVMValueRef operand, weights;
@@ -153,6 +157,25 @@ static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
 }
 
+/* The same for vectors of several pixels, whose few channels each are spread over the pixel's lanes. */
+static void emit_thin_channels(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
+                               LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
+                               LLVMValueRef *sums)
+{
+    FTSO_ASSERT(b->vectors == 1);
+    if (ahead) ftso_ahead_ask(e, ahead, ftso_emit_i64(e, 0), b->lines);
+    LLVMValueRef x[FTSO_MAX_CARRIED];
+    for (int r = 0; r < b->pixels; r++)
+        x[r] =
+            ftso_emit_load_vector(e, ftso_emit_at(e, operand, ftso_emit_i64(e, r * b->pixel_step)));
+    for (int64_t i = 0; i < c->operand_channels; i++) {
+        LLVMValueRef w = ftso_emit_load_vector(
+            e, ftso_emit_at(e, weights, ftso_emit_i64(e, i * e->target.vector_floats)));
+        for (int r = 0; r < b->pixels; r++)
+            sums[r] = ftso_emit_fma(e, ftso_emit_spread_lane(e, x[r], i), w, sums[r]);
+    }
+}
+
 /* Where the block's first result vector of pixel `r` lies. */
 static LLVMValueRef result_at(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
                               int r)
@@ -181,10 +204,19 @@ static void emit_results(ftso_emitter *e, const ftso_contraction *c, const tile_
     }
 }
 
+/* Each channel of a tap is a step that asks for lines; channels that share a vector are one. */
+static int64_t steps_of_tap(const ftso_emitter *e, const ftso_contraction *c)
+{
+    return e->pixels > 1 ? 1 : c->operand_channels;
+}
+
 static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p,
                        const tile_block *b)
 {
     int count = b->pixels * b->vectors, v = e->target.vector_floats;
+    void (*emit_channels)(ftso_emitter *, const ftso_contraction *, const tile_block *,
+                          LLVMValueRef, LLVMValueRef, LLVMValueRef, LLVMValueRef *) =
+        e->pixels > 1 ? emit_thin_channels : emit_channels_loop;
     int64_t row_floats = c->band.tile_columns * c->tile_stored,
             tap_floats = c->operand_channels * b->vectors * v;
     LLVMValueRef sums[FTSO_MAX_CARRIED];
@@ -199,7 +231,7 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
             ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
-        emit_channels_loop(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), b->ahead, sums);
+        emit_channels(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), b->ahead, sums);
     } else if (p->taps_h) {
         ftso_loop h, w;
         ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, sums,
@@ -219,12 +251,11 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
             LLVMValueRef done = ftso_emit_add(e, ftso_emit_mul(e, h.index, p->taps_w), w.index);
             ahead = ftso_emit_at(
                 e, b->ahead,
-                ftso_emit_mul(e, done, c->operand_channels * b->lines * FTSO_LINE_FLOATS));
+                ftso_emit_mul(e, done, steps_of_tap(e, c) * b->lines * FTSO_LINE_FLOATS));
         }
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
-        emit_channels_loop(e, c, b, ftso_emit_at(e, b->operand, pixel),
-                           ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), ahead,
-                           sums);
+        emit_channels(e, c, b, ftso_emit_at(e, b->operand, pixel),
+                      ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), ahead, sums);
         ftso_emit_loop_end(e, &w, sums);
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
         ftso_emit_loop_end(e, &h, sums);
@@ -233,10 +264,10 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     emit_results(e, c, b, sums);
 }
 
-/* Steps of a block: each channel of each tap. */
-static int64_t steps_of(const ftso_contraction *c, const ftso_phase *p)
+/* Steps of a block: each that asks for lines. */
+static int64_t steps_of(const ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p)
 {
-    return p->taps_h * p->taps_w * c->operand_channels;
+    return p->taps_h * p->taps_w * steps_of_tap(e, c);
 }
 
 /* `count` outputs, evenly spaced as `run` says, from its first one on; run->pixels at a time. */
@@ -254,7 +285,7 @@ static void emit_run(ftso_emitter *e, const ftso_contraction *c, const ftso_phas
     b.number = ftso_emit_add(e, run->number, ftso_emit_mul(e, loop.index, b.number_step));
     if (run->turn) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, pixels), "");
-        b.ahead = ftso_ahead_turn(e, c->ahead, run->lines * steps_of(c, p),
+        b.ahead = ftso_ahead_turn(e, c->ahead, run->lines * steps_of(e, c, p),
                                   ftso_emit_add(e, run->turn, turn), b.weights);
     }
     emit_block(e, c, p, &b);
@@ -287,6 +318,7 @@ static int64_t blocks_of(const ftso_emitter *e, const ftso_contraction *c, const
     double cost;
     int64_t rows = is_one_run(c, p) ? 1 : phase_rows(c, p),
             columns = is_one_run(c, p) ? phase_rows(c, p) * p->columns : p->columns;
+    columns /= e->pixels;
     *out_per_row = columns > 0 ? columns / ftso_block_rows(e, c->block, columns, &cost) : 0;
     return rows * *out_per_row;
 }
@@ -304,8 +336,8 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
                               : 0;
     LLVMValueRef operand = ftso_emit_at(e, c->tile, ftso_emit_i64(e, start));
     tile_block run = {.vectors = vectors,
-                      .pixel_step = c->band.stride * c->tile_stored,
-                      .number_step = step,
+                      .pixel_step = c->band.stride * c->tile_stored * e->pixels,
+                      .number_step = step * e->pixels,
                       .operand = operand,
                       .weights = weights,
                       .channel = channel,
@@ -313,7 +345,7 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
                       .lines = lines,
                       .number = ftso_emit_i64(e, p->out_row * c->result_columns + p->out_column)};
     if (is_one_run(c, p)) {
-        emit_run(e, c, p, &run, rows * p->columns);
+        emit_run(e, c, p, &run, rows * p->columns / e->pixels);
         return;
     }
     ftso_loop q;
@@ -325,7 +357,7 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
         blocks_of(e, c, p, &per_row);
         run.turn = ftso_emit_add(e, turn, ftso_emit_mul(e, q.index, per_row));
     }
-    emit_run(e, c, p, &run, p->columns);
+    emit_run(e, c, p, &run, p->columns / e->pixels);
     ftso_emit_loop_end(e, &q, NULL);
 }
 
@@ -353,7 +385,7 @@ void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
     int64_t panel = panel_floats(e, c, c->block),
             lanes = (int64_t)c->block * e->target.vector_floats, per_row,
             blocks = blocks_of(e, c, busiest(c), &per_row),
-            lines = ftso_ahead_lines(c->ahead, whole * blocks, steps_of(c, busiest(c)));
+            lines = ftso_ahead_lines(c->ahead, whole * blocks, steps_of(e, c, busiest(c)));
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     LLVMValueRef weights = ftso_emit_at(e, packed, ftso_emit_mul(e, loop.index, panel)),

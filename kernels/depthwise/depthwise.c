@@ -26,28 +26,33 @@ ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value)
                             .weight = node->inputs[1],
                             .channels = operand.dim[1],
                             .stored = ftso_emit_round(e, operand.dim[1]),
+                            .weight_floats = ftso_emit_round(e, operand.dim[1]) * e->pixels,
                             .taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape,
                                                  ftso_node_is(node, "dwconv_dx"))};
 }
 
 int64_t ftso_depthwise_packed_floats(const ftso_depthwise *d)
 {
-    return d->taps.kernel_h * d->taps.kernel_w * d->stored;
+    return d->taps.kernel_h * d->taps.kernel_w * d->weight_floats;
 }
 
 void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d)
 {
     int64_t elements = d->taps.kernel_h * d->taps.kernel_w;
-    ftso_loop tap, channel;
+    ftso_loop tap, pixel, channel;
+    ftso_emit_loop(e, &pixel, ftso_emit_i64(e, 0), ftso_emit_i64(e, e->pixels), 1, true, NULL, 0);
     ftso_emit_loop(e, &tap, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
     ftso_emit_loop(e, &channel, ftso_emit_i64(e, 0), ftso_emit_i64(e, d->channels), 1, true, NULL,
                    0);
     LLVMValueRef from = ftso_emit_add(e, ftso_emit_mul(e, channel.index, elements), tap.index);
-    LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, tap.index, d->stored), channel.index);
+    LLVMValueRef to =
+        ftso_emit_add(e, ftso_emit_mul(e, tap.index, d->weight_floats), channel.index);
+    to = ftso_emit_add(e, to, ftso_emit_mul(e, pixel.index, ftso_emit_unit(e)));
     ftso_emit_store(e, ftso_emit_load(e, ftso_emit_at(e, e->address[d->weight], from)),
                     ftso_emit_at(e, d->packed, to));
     ftso_emit_loop_end(e, &channel, NULL);
     ftso_emit_loop_end(e, &tap, NULL);
+    ftso_emit_loop_end(e, &pixel, NULL);
 }
 
 /* ---------------------------------------------------------------- the register block */
@@ -68,9 +73,9 @@ static void emit_taps(ftso_emitter *e, const row_block *b, LLVMValueRef at, LLVM
     LLVMValueRef seen[MAX_SEEN] = {NULL};
     for (int64_t t = 0; t < taps; t++) {
         LLVMValueRef w = ftso_emit_load_vector(
-            e, ftso_emit_at(e, weight, ftso_emit_i64(e, t * b->p->step_kw * d->stored)));
+            e, ftso_emit_at(e, weight, ftso_emit_i64(e, t * b->p->step_kw * d->weight_floats)));
         for (int r = 0; r < b->pixels; r++) {
-            int64_t pixel = r * d->band.stride + t * b->p->dilation_w;
+            int64_t pixel = r * d->band.stride * e->pixels + t * b->p->dilation_w;
             LLVMValueRef x = pixel < MAX_SEEN ? seen[pixel] : NULL;
             if (!x)
                 x = ftso_emit_load_vector(e,
@@ -95,7 +100,7 @@ static void emit_block(ftso_emitter *e, const row_block *b)
             ftso_emit_add(e, ftso_emit_mul(e, h.index, p->step_kh), ftso_emit_i64(e, p->first_kh));
         LLVMValueRef tap =
             ftso_emit_add(e, ftso_emit_mul(e, kh, d->taps.kernel_w), ftso_emit_i64(e, p->first_kw));
-        LLVMValueRef weight = ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, d->stored));
+        LLVMValueRef weight = ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, d->weight_floats));
         LLVMValueRef at = ftso_emit_at(
             e, b->operand,
             ftso_emit_mul(e, h.index, p->dilation_h * d->band.tile_columns * d->stored));
@@ -106,10 +111,10 @@ static void emit_block(ftso_emitter *e, const row_block *b)
             ftso_emit_loop(e, &w, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_w), 1, true, sums,
                            b->pixels);
             for (int r = 0; r < b->pixels; r++) sums[r] = w.carried[r];
-            emit_taps(e, b,
-                      ftso_emit_at(e, at, ftso_emit_mul(e, w.index, p->dilation_w * d->stored)),
-                      ftso_emit_at(e, weight, ftso_emit_mul(e, w.index, p->step_kw * d->stored)), 1,
-                      sums);
+            emit_taps(
+                e, b, ftso_emit_at(e, at, ftso_emit_mul(e, w.index, p->dilation_w * d->stored)),
+                ftso_emit_at(e, weight, ftso_emit_mul(e, w.index, p->step_kw * d->weight_floats)),
+                1, sums);
             ftso_emit_loop_end(e, &w, sums);
             for (int r = 0; r < b->pixels; r++) sums[r] = w.carried[r];
         }
@@ -119,7 +124,8 @@ static void emit_block(ftso_emitter *e, const row_block *b)
     for (int r = 0; r < b->pixels; r++)
         ftso_emit_store(
             e, ftso_emit_as_stored(e, d->value, sums[r]), /* a lead's is read from here */
-            ftso_emit_at(e, b->result, ftso_emit_i64(e, r * d->taps.out_step * d->stored)));
+            ftso_emit_at(e, b->result,
+                         ftso_emit_i64(e, r * d->taps.out_step * e->pixels * d->stored)));
 }
 
 /* Pixels of a row at a time: equal blocks where that costs little, else as many as there are registers for. */
@@ -140,8 +146,9 @@ static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phas
     int64_t start = p->taps_h ? (p->start_h - d->band.first_row) * row_floats +
                                     (p->start_w - d->band.first_column) * d->stored
                               : 0;
-    int pixels = pixels_for(e, p->columns);
-    int64_t whole = p->columns / pixels * pixels;
+    int64_t vectors = p->columns / e->pixels; /* pixels, or vectors of several */
+    int pixels = pixels_for(e, vectors);
+    int64_t whole = vectors / pixels * pixels;
     ftso_loop channels, row, column;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, d->stored),
                    e->target.vector_floats, true, NULL, 0);
@@ -154,15 +161,16 @@ static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phas
         ftso_emit_add(e, ftso_emit_mul(e, row.index, step * d->taps.out_w * d->stored),
                       ftso_emit_i64(e, (p->out_row * d->taps.out_w + p->out_column) * d->stored));
     LLVMValueRef result = ftso_emit_at(e, ftso_emit_at(e, d->result, to), channels.index);
-    int64_t pixel_step = d->band.stride * d->stored, result_step = step * d->stored;
+    int64_t pixel_step = d->band.stride * d->stored * e->pixels,
+            result_step = step * d->stored * e->pixels;
     ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), pixels, true, NULL, 0);
     b.pixels = pixels;
     b.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, column.index, pixel_step));
     b.result = ftso_emit_at(e, result, ftso_emit_mul(e, column.index, result_step));
     emit_block(e, &b);
     ftso_emit_loop_end(e, &column, NULL);
-    if (whole < p->columns) {
-        b.pixels = (int)(p->columns - whole);
+    if (whole < vectors) {
+        b.pixels = (int)(vectors - whole);
         b.operand = ftso_emit_at(e, operand, ftso_emit_i64(e, whole * pixel_step));
         b.result = ftso_emit_at(e, result, ftso_emit_i64(e, whole * result_step));
         emit_block(e, &b);
@@ -203,6 +211,7 @@ static int64_t inside_tile(const job *j)
     return -j->d.band.first_row * row_floats(j) - j->d.band.first_column * j->d.stored;
 }
 
+/* Whole vectors: perhaps a few floats more, which are the results' and not made yet. */
 static void zero(ftso_emitter *e, LLVMValueRef at, LLVMValueRef floats)
 {
     ftso_loop loop;
@@ -218,20 +227,16 @@ static void keep_rows(job *j, LLVMValueRef is_first)
     const ftso_band *band = &j->d.band;
     int64_t kept = (band->tile_rows - band->rows) * row_floats(j);
     ftso_if branch;
-    ftso_loop loop;
     if (kept > 0) {
         ftso_emit_if(e, &branch, LLVMBuildNot(e->builder, is_first, ""));
-        ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, kept),
-                       e->target.vector_floats, true, NULL, 0);
-        LLVMValueRef to = ftso_emit_at(e, j->d.tile, loop.index);
-        LLVMValueRef from = ftso_emit_at(e, to, ftso_emit_i64(e, band->rows * row_floats(j)));
-        ftso_emit_store(e, ftso_emit_load_vector(e, from), to);
-        ftso_emit_loop_end(e, &loop, NULL);
+        ftso_emit_copy(e, j->d.tile,
+                       ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, band->rows * row_floats(j))),
+                       kept);
         ftso_emit_if_end(e, &branch);
     }
     if (band->first_row < 0) {
         ftso_emit_if(e, &branch, is_first);
-        zero(e, j->d.tile, ftso_emit_i64(e, -band->first_row * row_floats(j)));
+        ftso_emit_fill(e, j->d.tile, -band->first_row * row_floats(j), 0);
         ftso_emit_if_end(e, &branch);
     }
 }
@@ -334,7 +339,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     d->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
     d->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->result_offset));
     /* the columns beside the map stay so */
-    if (j->led) zero(e, d->tile, ftso_emit_i64(e, d->band.tile_rows * row_floats(j)));
+    if (j->led) ftso_emit_fill(e, d->tile, d->band.tile_rows * row_floats(j), 0);
     ftso_emit_frame(e, frame, epilogue, planned, d->taps.out_h / d->band.rows);
     j->image = frame->images.index;
     j->band = frame->rows.index;

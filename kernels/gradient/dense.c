@@ -18,7 +18,7 @@ typedef struct seen_by {
 
 static int64_t slot_floats(const ftso_gradient *g)
 {
-    return g->taps.kernel_h * g->taps.kernel_w * g->inputs * g->dy_stored;
+    return g->taps.kernel_h * g->taps.kernel_w * g->inputs * g->sum_floats;
 }
 
 /* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. Lines from `ahead` on are
@@ -28,16 +28,18 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
 {
     const ftso_gradient *g = t->g;
     int v = e->target.vector_floats, count = rows * vectors;
-    int64_t x_pixel = g->band.stride * g->x_stored,
-            x_gap = g->band.stride * g->band.tile_columns * g->x_stored - g->taps.out_w * x_pixel,
-            dy_gap = g->dy_row - g->taps.out_w * g->dy_stored;
+    /* from one pixel to the next, or from one vector of several to the next */
+    int64_t x_pixel = g->band.stride * g->x_stored * e->pixels, dy_pixel = g->dy_stored * e->pixels,
+            steps = g->taps.out_w / e->pixels,
+            x_gap = g->band.stride * g->band.tile_columns * g->x_stored - steps * x_pixel,
+            dy_gap = g->dy_row - steps * dy_pixel;
     LLVMValueRef to =
-        ftso_emit_at(e, t->slot, ftso_emit_add(e, ftso_emit_mul(e, channel, g->dy_stored), lane));
+        ftso_emit_at(e, t->slot, ftso_emit_add(e, ftso_emit_mul(e, channel, g->sum_floats), lane));
     LLVMValueRef sums[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED], dy[8];
     FTSO_ASSERT(count + 3 <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
     int64_t offset[FTSO_MAX_CARRIED];
     for (int i = 0; i < count; i++) {
-        offset[i] = i / vectors * g->dy_stored + (int64_t)(i % vectors) * v;
+        offset[i] = i / vectors * g->sum_floats + (int64_t)(i % vectors) * v;
         sums[i] = ftso_emit_load_vector(e, ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
     }
     /* both pointers walk along: two more carried values, after the sums */
@@ -49,25 +51,28 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
     LLVMValueRef rows_here = g->rows ? g->rows : ftso_emit_i64(e, g->band.rows),
-                 one = ftso_emit_i64(e, 1), columns = ftso_emit_i64(e, g->taps.out_w);
+                 one = ftso_emit_i64(e, 1), columns = ftso_emit_i64(e, steps);
     ftso_loop row, column;
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), one_run ? one : rows_here, 1, !g->rows, sums,
                    carried);
     ftso_emit_loop(e, &column, ftso_emit_i64(e, 0),
-                   one_run ? ftso_emit_mul(e, rows_here, g->taps.out_w) : columns, 1,
-                   !(one_run && g->rows), row.carried, carried);
+                   one_run ? ftso_emit_mul(e, rows_here, steps) : columns, 1, !(one_run && g->rows),
+                   row.carried, carried);
     LLVMValueRef x_at = column.carried[count], dy_at = column.carried[count + 1];
     for (int k = 0; k < vectors; k++)
         dy[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy_at, ftso_emit_i64(e, (int64_t)k * v)));
+    LLVMValueRef thin = e->pixels > 1 ? ftso_emit_load_vector(e, x_at) : NULL;
     for (int r = 0; r < rows; r++) {
         LLVMValueRef spread =
-            ftso_emit_splat(e, ftso_emit_load(e, ftso_emit_at(e, x_at, ftso_emit_i64(e, r))));
+            thin
+                ? ftso_emit_spread_lane(e, thin, r)
+                : ftso_emit_splat(e, ftso_emit_load(e, ftso_emit_at(e, x_at, ftso_emit_i64(e, r))));
         for (int k = 0; k < vectors; k++)
             next[r * vectors + k] =
                 ftso_emit_fma(e, spread, dy[k], column.carried[r * vectors + k]);
     }
     next[count] = ftso_emit_at(e, x_at, ftso_emit_i64(e, x_pixel));
-    next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, g->dy_stored));
+    next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, dy_pixel));
     ftso_ahead_ask(e, column.carried[count + 2], ftso_emit_i64(e, 0), lines);
     if (lines)
         next[count + 2] =
@@ -81,20 +86,32 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
         ftso_emit_store(e, row.carried[i], ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
 }
 
+/* Input channels at a time: all of them where they share a vector. */
+static int rows_of(const ftso_emitter *e, const ftso_gradient *g, int vectors)
+{
+    double cost;
+    return e->pixels > 1 ? (int)g->inputs : ftso_block_rows(e, vectors, g->inputs, &cost);
+}
+
+/* Steps over the band, a pixel or a vector of several each. */
+static int64_t steps_of(const ftso_emitter *e, const ftso_gradient *g)
+{
+    return g->band.rows * g->taps.out_w / e->pixels;
+}
+
 /* All input channels of one tap for `vectors` output vectors. */
 static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, int vectors)
 {
-    double cost;
     const ftso_gradient *g = t->g;
     int64_t inputs = g->inputs;
-    int rows = ftso_block_rows(e, vectors, inputs, &cost);
+    int rows = rows_of(e, g, vectors);
     int64_t whole = inputs / rows * rows;
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), rows, true, NULL, 0);
     LLVMValueRef ahead = NULL;
     if (t->turn && t->lines) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, rows), "");
-        ahead = ftso_ahead_turn(e, g->ahead, t->lines * g->band.rows * g->taps.out_w,
+        ahead = ftso_ahead_turn(e, g->ahead, t->lines * steps_of(e, g),
                                 ftso_emit_add(e, t->turn, turn), g->dy_tile);
     }
     emit_block(e, t, loop.index, rows, lane, vectors, ahead);
@@ -107,10 +124,10 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
 {
     const ftso_phase *p = &g->taps.phases[0];
     int64_t row_floats = g->band.tile_columns * g->x_stored, v = e->target.vector_floats;
-    int vectors = (int)(g->dy_stored / v), block = ftso_block_vectors(e, vectors, g->inputs),
-        whole = vectors / block, rest = vectors % block;
-    double cost;
-    int64_t of_tap = whole * (g->inputs / ftso_block_rows(e, block, g->inputs, &cost)),
+    int vectors = (int)(g->dy_stored / ftso_emit_unit(e)),
+        block = ftso_block_vectors(e, vectors, g->inputs), whole = vectors / block,
+        rest = vectors % block;
+    int64_t of_tap = whole * (g->inputs / rows_of(e, g, block)),
             turns = p->taps_h * p->taps_w * of_tap;
     ftso_loop h, w, blocks;
     ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, NULL, 0);
@@ -121,8 +138,8 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
     seen_by t = {.g = g,
                  .x = ftso_emit_at(e, g->x_tile, seen),
                  .slot =
-                     ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->dy_stored)),
-                 .lines = ftso_ahead_lines(g->ahead, turns, g->band.rows * g->taps.out_w)};
+                     ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->sum_floats)),
+                 .lines = ftso_ahead_lines(g->ahead, turns, steps_of(e, g))};
     ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     t.turn = ftso_emit_add(e, ftso_emit_mul(e, number, of_tap),
                            ftso_emit_mul(e, blocks.index, of_tap / whole));
@@ -150,7 +167,7 @@ static void finish(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items, 
     for (int64_t o = 0; o < g->outputs; o += v) {
         LLVMValueRef sum = ftso_gradient_over_items(
             e, g, items,
-            ftso_emit_add(e, ftso_emit_mul(e, row, g->dy_stored), ftso_emit_i64(e, o)));
+            ftso_emit_add(e, ftso_emit_mul(e, row, g->sum_floats), ftso_emit_i64(e, o)));
         for (int64_t l = 0; l < v && o + l < g->outputs; l++) {
             /* element (o, i, tap) of [O, I, kh * kw] */
             LLVMValueRef to = ftso_emit_add(e, ftso_emit_mul(e, item, elements), tap.index);

@@ -18,7 +18,7 @@ typedef struct block {
 
 static int64_t slot_floats(const ftso_gradient *g)
 {
-    return g->taps.kernel_h * g->taps.kernel_w * g->x_stored;
+    return g->taps.kernel_h * g->taps.kernel_w * g->sum_floats;
 }
 
 /* `pixels` outputs of a row: x and dy under the first one. */
@@ -29,14 +29,14 @@ static void emit_pixels(ftso_emitter *e, const block *b, LLVMValueRef x, LLVMVal
     const ftso_phase *p = &g->taps.phases[0];
     LLVMValueRef gradient[PIXELS];
     for (int r = 0; r < pixels; r++)
-        gradient[r] =
-            ftso_emit_load_vector(e, ftso_emit_at(e, dy, ftso_emit_i64(e, r * g->dy_stored)));
+        gradient[r] = ftso_emit_load_vector(
+            e, ftso_emit_at(e, dy, ftso_emit_i64(e, r * e->pixels * g->dy_stored)));
     for (int h = 0; h < b->taps_h; h++) {
         LLVMValueRef seen[MAX_SEEN] = {NULL};
         int64_t row = h * p->dilation_h * g->band.tile_columns;
         for (int r = 0; r < pixels; r++)
             for (int t = 0; t < b->taps_w; t++) {
-                int64_t pixel = r * g->band.stride + t * p->dilation_w;
+                int64_t pixel = r * g->band.stride * e->pixels + t * p->dilation_w;
                 LLVMValueRef at = pixel < MAX_SEEN ? seen[pixel] : NULL;
                 if (!at)
                     at = ftso_emit_load_vector(
@@ -53,12 +53,14 @@ static void emit_block(ftso_emitter *e, const block *b)
 {
     const ftso_gradient *g = b->g;
     int count = b->taps_h * b->taps_w;
-    int64_t whole = g->taps.out_w / PIXELS * PIXELS, x_pixel = g->band.stride * g->x_stored,
-            x_row = x_pixel * g->band.tile_columns;
+    /* pixels, or vectors of several */
+    int64_t steps = g->taps.out_w / e->pixels, whole = steps / PIXELS * PIXELS,
+            x_pixel = g->band.stride * g->x_stored * e->pixels, dy_pixel = g->dy_stored * e->pixels,
+            x_row = g->band.stride * g->x_stored * g->band.tile_columns;
     LLVMValueRef sums[FTSO_MAX_CARRIED], at[FTSO_MAX_CARRIED];
     for (int i = 0; i < count; i++) {
         int64_t number = i / b->taps_w * g->taps.kernel_w + i % b->taps_w;
-        at[i] = ftso_emit_at(e, b->slot, ftso_emit_i64(e, number * g->x_stored));
+        at[i] = ftso_emit_at(e, b->slot, ftso_emit_i64(e, number * g->sum_floats));
         sums[i] = ftso_emit_load_vector(e, at[i]);
     }
     ftso_loop row, column;
@@ -72,15 +74,14 @@ static void emit_block(ftso_emitter *e, const block *b)
                        count);
         for (int i = 0; i < count; i++) sums[i] = column.carried[i];
         emit_pixels(e, b, ftso_emit_at(e, x, ftso_emit_mul(e, column.index, x_pixel)),
-                    ftso_emit_at(e, dy, ftso_emit_mul(e, column.index, g->dy_stored)), PIXELS,
-                    sums);
+                    ftso_emit_at(e, dy, ftso_emit_mul(e, column.index, dy_pixel)), PIXELS, sums);
         ftso_emit_loop_end(e, &column, sums);
         for (int i = 0; i < count; i++) sums[i] = column.carried[i];
     }
-    if (whole < g->taps.out_w)
+    if (whole < steps)
         emit_pixels(e, b, ftso_emit_at(e, x, ftso_emit_i64(e, whole * x_pixel)),
-                    ftso_emit_at(e, dy, ftso_emit_i64(e, whole * g->dy_stored)),
-                    (int)(g->taps.out_w - whole), sums);
+                    ftso_emit_at(e, dy, ftso_emit_i64(e, whole * dy_pixel)), (int)(steps - whole),
+                    sums);
     ftso_emit_loop_end(e, &row, sums);
     for (int i = 0; i < count; i++) ftso_emit_store(e, row.carried[i], at[i]);
 }
@@ -119,7 +120,7 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
                               ftso_emit_i64(e, w * p->dilation_w * g->x_stored));
             b.slot = ftso_emit_at(
                 e, g->slot,
-                ftso_emit_add(e, ftso_emit_mul(e, number, g->x_stored), channels.index));
+                ftso_emit_add(e, ftso_emit_mul(e, number, g->sum_floats), channels.index));
             b.x = ftso_emit_at(e, g->x_tile, ftso_emit_add(e, seen, channels.index));
             emit_block(e, &b);
             ftso_emit_loop_end(e, &h, NULL);
@@ -130,18 +131,18 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
 
 static int64_t finish_items(const ftso_emitter *e, const ftso_gradient *g)
 {
-    return g->x_stored / e->target.vector_floats;
+    return g->x_stored / ftso_emit_unit(e);
 }
 
 /* One vector of channels, for every tap. */
 static void finish(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items, LLVMValueRef item)
 {
-    int64_t v = e->target.vector_floats, elements = g->taps.kernel_h * g->taps.kernel_w;
+    int64_t v = ftso_emit_unit(e), elements = g->taps.kernel_h * g->taps.kernel_w;
     LLVMValueRef first = ftso_emit_mul(e, item, v);
     ftso_loop tap, lane;
     ftso_emit_loop(e, &tap, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
     LLVMValueRef sum = ftso_gradient_over_items(
-        e, g, items, ftso_emit_add(e, ftso_emit_mul(e, tap.index, g->x_stored), first));
+        e, g, items, ftso_emit_add(e, ftso_emit_mul(e, tap.index, g->sum_floats), first));
     LLVMValueRef end = ftso_emit_min_i64(e, ftso_emit_i64(e, g->inputs),
                                          ftso_emit_add(e, first, ftso_emit_i64(e, v)));
     ftso_emit_loop(e, &lane, first, end, 1, true, NULL, 0);

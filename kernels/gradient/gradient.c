@@ -21,6 +21,7 @@ static ftso_gradient gradient_of(const ftso_emitter *e, ftso_value value)
                        .outputs = dy.dim[1],
                        .x_stored = ftso_emit_round(e, x.dim[1]),
                        .dy_stored = ftso_emit_round(e, dy.dim[1])};
+    g.sum_floats = g.dy_stored * e->pixels;
     for (size_t i = 0; i < FTSO_COUNT(kinds); i++)
         if (ftso_node_is(node, kinds[i]->op)) g.kind = kinds[i];
     FTSO_ASSERT(g.kind);
@@ -86,7 +87,7 @@ LLVMValueRef ftso_gradient_over_items(ftso_emitter *e, const ftso_gradient *g, L
     LLVMValueRef part = LLVMBuildFPExt(e->builder, ftso_emit_load_vector(e, at), e->vector64, "");
     LLVMValueRef next = LLVMBuildFAdd(e->builder, item.carried[0], part, "");
     ftso_emit_loop_end(e, &item, &next);
-    return LLVMBuildFPTrunc(e->builder, item.carried[0], e->vector, "");
+    return LLVMBuildFPTrunc(e->builder, ftso_emit_fold(e, item.carried[0]), e->vector, "");
 }
 
 /* ---------------------------------------------------------------- alone */

@@ -77,7 +77,8 @@ static void for_outputs(job *j, void (*each)(job *j, const site *at))
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->stored),
                    e->target.vector_floats, true, NULL, 0);
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->out_h), 1, true, NULL, 0);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->out_w), 1, true, NULL, 0);
+    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->out_w), e->pixels, true,
+                   NULL, 0);
     LLVMValueRef window =
         ftso_emit_add(e, ftso_emit_mul(e, row.index, j->stride * j->tile_w * j->stored),
                       ftso_emit_mul(e, column.index, j->stride * j->stored));
@@ -98,7 +99,15 @@ static LLVMValueRef tap_offset(job *j, const site *at, int64_t kh, int64_t kw)
 
 static LLVMValueRef share(job *j, const site *at)
 {
-    return ftso_emit_splat(j->e, ftso_emit_load(j->e, ftso_emit_at(j->e, j->shares, at->number)));
+    ftso_emitter *e = j->e;
+    LLVMValueRef spread = NULL;
+    for (int p = 0; p < e->pixels; p++) {
+        LLVMValueRef number = ftso_emit_add(e, at->number, ftso_emit_i64(e, p));
+        LLVMValueRef own = ftso_emit_load(e, ftso_emit_at(e, j->shares, number));
+        spread = spread ? ftso_emit_with_pixel(e, spread, ftso_emit_splat(e, own), p)
+                        : ftso_emit_splat(e, own);
+    }
+    return spread;
 }
 
 static LLVMValueRef larger(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *out_is_b)
@@ -195,15 +204,6 @@ static const struct {
     {"avg_pool_dx", each_avg_dx, true, false, true, 0},
 };
 
-static void clear(ftso_emitter *e, LLVMValueRef to, int64_t floats)
-{
-    ftso_loop loop;
-    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, floats), e->target.vector_floats,
-                   true, NULL, 0);
-    ftso_emit_store(e, ftso_emit_splat_of(e, 0), ftso_emit_at(e, to, loop.index));
-    ftso_emit_loop_end(e, &loop, NULL);
-}
-
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
                         const char *symbol, ftso_launch_shape *out_shape)
 {
@@ -258,7 +258,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
                            .step = 1,
                            .address = j.other};
         ftso_emit_tile(e, &tile);
-        clear(e, j.result, result_floats);
+        ftso_emit_fill(e, j.result, result_floats, 0);
     }
     for_outputs(&j, kinds[kind].each);
     if (!gradient) {
