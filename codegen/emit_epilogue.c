@@ -367,7 +367,9 @@ static int uneven_passes(ftso_emitter *e, const ftso_epilogue *epilogue)
 
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch)
 {
-    if (uneven_passes(e, epilogue) >= LEAST_UNEVEN) ftso_emit_choose_kept(e, epilogue, &scratch);
+    /* several pixels' channels move within one vector as they are: nothing is kept for that */
+    if (e->pixels == 1 && uneven_passes(e, epilogue) >= LEAST_UNEVEN)
+        ftso_emit_choose_kept(e, epilogue, &scratch);
     epilogue->parts_offset = scratch;
     return scratch + (has_parts(epilogue) ? epilogue->slot_floats / DOUBLE_FLOATS : 0);
 }

@@ -111,6 +111,27 @@ static ftso_value mean(part *p)
     return under_window(p, "avg_pool", p->x, FTSO_NO_VALUE);
 }
 
+/* Two results of different numbers of channels, each from a shuffle of the core's and others: channels move within a pixel. */
+static ftso_value moved(part *p)
+{
+    ftso_value y = dense(p);
+    ftso_shape shape = ftso_graph_shape(p->w.graph, y);
+    int64_t channels = shape.dim[1], other = like(p, y);
+    shape.dim[1] = 3 * channels;
+    ftso_value parts[] = {y, wrapping_leaf(&p->w, shape)};
+    ftso_value all = ftso_graph_add(p->w.graph, "concat", parts, 2, NULL, 0);
+    ftso_attr_value groups[] = {FTSO_I(4), FTSO_I(1)};
+    all = ftso_graph_add(p->w.graph, "shuffle", &all, 1, groups, 2);
+    ftso_attr_value first[] = {FTSO_I(0), FTSO_I(channels)},
+                    second[] = {FTSO_I(3 * channels - other), FTSO_I(3 * channels)};
+    if (3 * channels < other) second[0] = FTSO_I(0);
+    ftso_value shown = ftso_graph_add(p->w.graph, "slice", &all, 1, second, 2);
+    ftso_graph_output(p->w.graph, "shown", shown, FTSO_NO_VALUE);
+    ftso_graph_output(p->w.graph, "shown_sum", ftso_graph_unary(p->w.graph, "channel_sum", shown),
+                      FTSO_NO_VALUE);
+    return ftso_graph_add(p->w.graph, "slice", &all, 1, first, 2);
+}
+
 static ftso_value elementwise(part *p)
 {
     ftso_value v = leaf(p, ftso_shape_vector(channels_of(p, p->x)));
@@ -183,6 +204,7 @@ EACH(dense)
 EACH(pair)
 EACH(largest)
 EACH(mean)
+EACH(moved)
 EACH(elementwise)
 
 int main(void)
@@ -194,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pair, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_largest, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_mean, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_moved, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_elementwise, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,22 +1,42 @@
 /*
- * Pool: largest and mean of a window, and their gradients, a whole image at a time.
+ * Pool: largest and mean of a window, and their gradients, a band of the pool's rows at a time.
  *
  * In: the operand's tile with padding (minus infinity for the largest, zero for the mean). Out: results in scratch, for the
- * epilogue. Gradients add what each output passes back to a padded image in scratch, outputs in row order, so every
- * pixel's sum has one order. The largest is the first in row order, as in the operator's reference.
+ * epilogue. Gradients add what each output passes back to rows of the padded image in scratch, outputs in row order, so every
+ * pixel's sum has one order; rows that no later band adds to go through the epilogue, the others are the next band's first.
+ * The largest is the first in row order, as in the operator's reference.
  */
 #include "kernels/kernels_internal.h"
 
 #include <math.h>
 
+enum { BUDGET_FLOATS = 12288 };
+
 typedef struct job {
     ftso_emitter *e;
     int64_t kernel, stride, top, left; /* of the window */
     int64_t in_h, in_w, out_h, out_w;  /* of the pool: its operand's map and its result's */
-    int64_t stored, tile_h, tile_w;
+    int64_t stored, tile_h, tile_w;    /* tile: the whole padded map */
+    int64_t rows;                      /* of the pool's in a band */
+    bool assigns; /* no two windows share a pixel: what one passes back is no sum */
     LLVMValueRef tile, other, result; /* padded operand; dy; what the epilogue reads */
     LLVMValueRef shares; /* 1 / taps inside the image, by output pixel: a constant array */
+    LLVMValueRef band;
+    const ftso_ahead *ahead;
 } job;
+
+/* Rows of the padded map that a band's windows see. */
+static int64_t seen_rows(const job *j)
+{
+    return (j->rows - 1) * j->stride + j->kernel;
+}
+
+/* Rows that later bands add to, or that no window reaches. */
+static int64_t rows_left(const job *j)
+{
+    int64_t rows = j->tile_h - j->out_h * j->stride;
+    return rows > 0 ? rows : 0;
+}
 
 static void describe(job *j, const ftso_node *node, ftso_shape in, ftso_shape out)
 {
@@ -34,6 +54,20 @@ static void describe(job *j, const ftso_node *node, ftso_shape in, ftso_shape ou
     j->tile_w = (j->out_w - 1) * j->stride + j->kernel;
     if (j->tile_h < j->in_h + j->top) j->tile_h = j->in_h + j->top;
     if (j->tile_w < j->in_w + j->left) j->tile_w = j->in_w + j->left;
+    j->assigns = j->stride >= j->kernel;
+}
+
+/* The most rows that divide the pool's into bands within the budget; an image has `least` bands, if it can. */
+static void choose_rows(job *j, int64_t tiles, int64_t least)
+{
+    j->rows = 1;
+    for (int64_t rows = 2; rows <= j->out_h; rows++) {
+        int64_t floats =
+            j->stored * (tiles * (rows * j->stride + j->kernel) * j->tile_w + rows * j->out_w);
+        if (j->out_h % rows) continue;
+        if (floats > BUDGET_FLOATS || j->out_h / rows < least) break;
+        j->rows = rows;
+    }
 }
 
 static int64_t taps_inside(int64_t output, int64_t stride, int64_t kernel, int64_t pad,
@@ -69,23 +103,30 @@ typedef struct site {
     LLVMValueRef window, number, dense;
 } site;
 
-/* Loops over channel vectors and outputs; `each` emits one output of one vector. */
+/* Loops over channel vectors and the band's outputs; `each` emits one output of one vector. */
 static void for_outputs(job *j, void (*each)(job *j, const site *at))
 {
     ftso_emitter *e = j->e;
+    int64_t v = e->target.vector_floats, vectors = j->stored / ftso_emit_unit(e),
+            steps = j->out_w / e->pixels,
+            lines = ftso_ahead_lines(j->ahead, vectors * j->rows, steps);
     ftso_loop channels, row, column;
-    ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->stored),
-                   e->target.vector_floats, true, NULL, 0);
-    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->out_h), 1, true, NULL, 0);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->out_w), e->pixels, true,
-                   NULL, 0);
+    ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, vectors), 1, true, NULL, 0);
+    LLVMValueRef channel = ftso_emit_mul(e, channels.index, v);
+    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->rows), 1, true, NULL, 0);
+    LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, channels.index, j->rows), row.index),
+                 ahead =
+                     lines ? ftso_ahead_turn(e, j->ahead, lines * steps, turn, j->result) : NULL;
+    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, steps), 1, true, NULL, 0);
+    if (lines) ftso_ahead_ask(e, ahead, column.index, lines);
+    LLVMValueRef first = ftso_emit_mul(e, column.index, e->pixels);
     LLVMValueRef window =
         ftso_emit_add(e, ftso_emit_mul(e, row.index, j->stride * j->tile_w * j->stored),
-                      ftso_emit_mul(e, column.index, j->stride * j->stored));
-    LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, row.index, j->out_w), column.index);
-    site at = {.window = ftso_emit_add(e, window, channels.index),
-               .number = number,
-               .dense = ftso_emit_add(e, ftso_emit_mul(e, number, j->stored), channels.index)};
+                      ftso_emit_mul(e, first, j->stride * j->stored));
+    LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, row.index, j->out_w), first);
+    site at = {.window = ftso_emit_add(e, window, channel),
+               .number = ftso_emit_add(e, ftso_emit_mul(e, j->band, j->rows * j->out_w), number),
+               .dense = ftso_emit_add(e, ftso_emit_mul(e, number, j->stored), channel)};
     each(j, &at);
     ftso_emit_loop_end(e, &column, NULL);
     ftso_emit_loop_end(e, &row, NULL);
@@ -146,6 +187,10 @@ static void each_avg(job *j, const site *at)
 static void add_to_result(job *j, LLVMValueRef offset, LLVMValueRef value)
 {
     LLVMValueRef to = ftso_emit_at(j->e, j->result, offset);
+    if (j->assigns) {
+        ftso_emit_store(j->e, value, to);
+        return;
+    }
     ftso_emit_store(j->e, LLVMBuildFAdd(j->e->builder, ftso_emit_load_vector(j->e, to), value, ""),
                     to);
 }
@@ -204,6 +249,71 @@ static const struct {
     {"avg_pool_dx", each_avg_dx, true, false, true, 0},
 };
 
+/* Rows [row, row + rows) of a map of `columns` columns from `column` on, to `address`. */
+static void emit_rows(job *j, ftso_value value, LLVMValueRef image, LLVMValueRef row, int64_t rows,
+                      int64_t column, int64_t columns, double outside, LLVMValueRef address)
+{
+    ftso_tile tile = {.value = value,
+                      .image = image,
+                      .row = row,
+                      .rows = rows,
+                      .column = column,
+                      .columns = columns,
+                      .step = 1,
+                      .outside = outside,
+                      .address = address};
+    ftso_emit_tile(j->e, &tile);
+}
+
+/* Rows of the gradient before the band's windows add to them: the last one's that are not complete, and zeros. */
+static void begin_gradient(job *j)
+{
+    ftso_emitter *e = j->e;
+    int64_t row = j->tile_w * j->stored, done = j->rows * j->stride * row,
+            left = rows_left(j) * row;
+    LLVMValueRef behind = ftso_emit_at(e, j->result, ftso_emit_i64(e, done));
+    if (j->stride == j->kernel && j->tile_w == j->out_w * j->stride) {
+        ftso_emit_fill(e, behind, left, 0); /* windows leave nothing else out */
+        return;
+    }
+    ftso_if branch;
+    LLVMValueRef is_first = LLVMBuildICmp(e->builder, LLVMIntEQ, j->band, ftso_emit_i64(e, 0), "");
+    ftso_emit_if(e, &branch, LLVMBuildNot(e->builder, is_first, ""));
+    ftso_emit_copy(e, j->result, behind, left);
+    ftso_emit_if_end(e, &branch);
+    ftso_emit_if(e, &branch, is_first);
+    ftso_emit_fill(e, j->result, left, 0);
+    ftso_emit_if_end(e, &branch);
+    ftso_emit_fill(e, ftso_emit_at(e, j->result, ftso_emit_i64(e, left)), done, 0);
+}
+
+/* The epilogue of the rows that are complete, those on the map; of all that are left behind the last band. */
+static void end_gradient(job *j, const ftso_epilogue *epilogue, LLVMValueRef image)
+{
+    ftso_emitter *e = j->e;
+    int64_t rows = j->rows * j->stride, bands = j->out_h / j->rows;
+    LLVMValueRef first =
+                     ftso_emit_add(e, ftso_emit_mul(e, j->band, rows), ftso_emit_i64(e, -j->top)),
+                 is_last =
+                     LLVMBuildICmp(e->builder, LLVMIntEQ, j->band, ftso_emit_i64(e, bands - 1), "");
+    LLVMValueRef limit = LLVMBuildSelect(e->builder, is_last, ftso_emit_i64(e, rows + rows_left(j)),
+                                         ftso_emit_i64(e, rows), "");
+    ftso_loop loop;
+    ftso_if inside;
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), limit, 1, true, NULL, 0);
+    LLVMValueRef row = ftso_emit_add(e, first, loop.index);
+    ftso_emit_if(e, &inside,
+                 LLVMBuildICmp(e->builder, LLVMIntULT, row, ftso_emit_i64(e, j->in_h), ""));
+    LLVMValueRef from =
+        ftso_emit_at(e, j->result,
+                     ftso_emit_add(e, ftso_emit_mul(e, loop.index, j->tile_w * j->stored),
+                                   ftso_emit_i64(e, j->left * j->stored)));
+    ftso_emit_epilogue_run(e, epilogue, image, ftso_emit_mul(e, row, j->in_w),
+                           ftso_emit_i64(e, j->in_w), &from);
+    ftso_emit_if_end(e, &inside);
+    ftso_emit_loop_end(e, &loop, NULL);
+}
+
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
                         const char *symbol, ftso_launch_shape *out_shape)
 {
@@ -214,7 +324,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     size_t kind = 0;
     while (kind < FTSO_COUNT(kinds) && !ftso_node_is(node, kinds[kind].name)) kind++;
     FTSO_ASSERT(kind < FTSO_COUNT(kinds));
-    bool gradient = kinds[kind].gradient;
+    bool gradient = kinds[kind].gradient, reads_x = kinds[kind].reads_x;
     ftso_value x = gradient ? node->inputs[node->input_count - 1] : node->inputs[0],
                dy = node->inputs[0];
     job j = {.e = e};
@@ -223,12 +333,15 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     else
         describe(&j, node, ftso_kernel_shape(e, x), node->shape);
     if (kinds[kind].shares) make_shares(&j);
-    int64_t padded = ftso_emit_round(e, j.tile_h * j.tile_w * j.stored),
-            dense = j.out_h * j.out_w * j.stored;
-    int64_t tile_floats = kinds[kind].reads_x ? padded : 0,
-            result_floats = gradient ? padded : dense;
-    int64_t planned = node->shape.dim[0], per_item = ftso_emit_images_per_item(e, planned);
+    int64_t planned = node->shape.dim[0];
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
+    epilogue.whole = epilogue.whole || gradient; /* bands go on from one another */
+    choose_rows(&j, reads_x + gradient, ftso_emit_least_bands(e, &epilogue, planned, j.out_h));
+    int64_t dense = j.rows * j.out_w * j.stored, row_floats = j.tile_w * j.stored,
+            tile_floats = reads_x ? ftso_emit_round(e, seen_rows(&j) * row_floats) : 0,
+            result_floats = gradient ? (j.rows * j.stride + rows_left(&j)) * row_floats : dense;
+    if (gradient && result_floats < seen_rows(&j) * row_floats)
+        result_floats = seen_rows(&j) * row_floats;
     int64_t scratch = ftso_emit_epilogue_place(
         e, &epilogue, tile_floats + result_floats + (gradient ? dense : 0));
 
@@ -237,47 +350,32 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     j.tile = e->scratch;
     j.result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, tile_floats));
     j.other = ftso_emit_at(e, j.result, ftso_emit_i64(e, result_floats));
-    ftso_loop images;
-    ftso_emit_images(e, &images, per_item);
-    ftso_tile tile = {.value = x,
-                      .image = images.index,
-                      .row = ftso_emit_i64(e, -j.top),
-                      .rows = j.tile_h,
-                      .columns = j.tile_w,
-                      .column = -j.left,
-                      .step = 1,
-                      .outside = kinds[kind].outside,
-                      .address = j.tile};
-    if (kinds[kind].reads_x) ftso_emit_tile(e, &tile);
+    ftso_frame frame;
+    ftso_emit_frame(e, &frame, &epilogue, planned, j.out_h / j.rows);
+    LLVMValueRef image = frame.images.index;
+    j.band = frame.rows.index;
+    int64_t made = gradient ? j.rows * j.stride * j.in_w : j.rows * j.out_w;
+    LLVMValueRef next = ftso_emit_mul(e, ftso_emit_add(e, j.band, ftso_emit_i64(e, 1)), made);
+    ftso_ahead ahead = ftso_ahead_of(e, region->cores[0], image, next, made, true);
+    j.ahead = &ahead;
+    LLVMValueRef top =
+        ftso_emit_add(e, ftso_emit_mul(e, j.band, j.rows * j.stride), ftso_emit_i64(e, -j.top));
+    if (reads_x)
+        emit_rows(&j, x, image, top, seen_rows(&j), -j.left, j.tile_w, kinds[kind].outside, j.tile);
     if (gradient) {
-        tile = (ftso_tile){.value = dy,
-                           .image = images.index,
-                           .row = ftso_emit_i64(e, 0),
-                           .rows = j.out_h,
-                           .columns = j.out_w,
-                           .step = 1,
-                           .address = j.other};
-        ftso_emit_tile(e, &tile);
-        ftso_emit_fill(e, j.result, result_floats, 0);
+        emit_rows(&j, dy, image, ftso_emit_mul(e, j.band, j.rows), j.rows, 0, j.out_w, 0, j.other);
+        begin_gradient(&j);
     }
     for_outputs(&j, kinds[kind].each);
-    if (!gradient) {
-        ftso_emit_epilogue_run(e, &epilogue, images.index, ftso_emit_i64(e, 0),
-                               ftso_emit_i64(e, j.out_h * j.out_w), &j.result);
-    } else {
-        ftso_loop rows;
-        ftso_emit_loop(e, &rows, ftso_emit_i64(e, 0), ftso_emit_i64(e, j.in_h), 1, true, NULL, 0);
-        LLVMValueRef offset =
-            ftso_emit_add(e, ftso_emit_mul(e, rows.index, j.tile_w * j.stored),
-                          ftso_emit_i64(e, (j.top * j.tile_w + j.left) * j.stored));
-        LLVMValueRef row = ftso_emit_at(e, j.result, offset);
-        ftso_emit_epilogue_run(e, &epilogue, images.index, ftso_emit_mul(e, rows.index, j.in_w),
-                               ftso_emit_i64(e, j.in_w), &row);
-        ftso_emit_loop_end(e, &rows, NULL);
-    }
-    ftso_emit_loop_end(e, &images, NULL);
+    if (gradient)
+        end_gradient(&j, &epilogue, image);
+    else
+        ftso_emit_epilogue_run(e, &epilogue, image, ftso_emit_mul(e, j.band, made),
+                               ftso_emit_i64(e, made), &j.result);
+    ftso_emit_frame_end(e, &frame);
     ftso_emit_return(e);
-    ftso_emit_frame_finish(e, &epilogue, symbol, per_item, planned, out_shape);
+    ftso_emit_frame_finish(e, &epilogue, symbol, frame.images_per_item, planned, out_shape);
+    out_shape->parts = frame.parts;
     out_shape->scratch_bytes = 4 * (scratch + 2 * e->target.vector_floats);
     return FTSO_STATUS_OK;
 }
