@@ -485,7 +485,7 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
     LLVMValueRef first = ftso_emit_mul(e, row, width);
     int at_once = stored <= NARROW_VECTORS * e->target.vector_floats ? PIXELS_AT_ONCE : 1;
     int64_t step = (int64_t)at_once * e->pixels, whole = left + (right - left) / step * step;
-    FTSO_ASSERT(e->pixels == 1 || (tile->step == 1 && (right - left) % e->pixels == 0));
+    FTSO_ASSERT(e->pixels == 1 || tile->step == 1);
     if (whole > left) {
         ftso_loop columns;
         ftso_emit_loop(e, &columns, ftso_emit_i64(e, left), ftso_emit_i64(e, whole), step, true,
@@ -493,7 +493,13 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
         tile_pixels(e, tile, first, to, columns.index, at_once);
         ftso_emit_loop_end(e, &columns, NULL);
     }
-    tile_pixels(e, tile, first, to, ftso_emit_i64(e, whole), (int)((right - whole) / e->pixels));
+    int64_t rest = (right - whole) / e->pixels;
+    tile_pixels(e, tile, first, to, ftso_emit_i64(e, whole), (int)rest);
+    /* A window that leaves out some columns: a vector that ends with the row's last pixel, or goes on into what is filled, or
+     * made, after it. */
+    int64_t last = right - e->pixels > left ? right - e->pixels : left;
+    if (whole + rest * e->pixels < right)
+        tile_pixels(e, tile, first, to, ftso_emit_i64(e, last), 1);
     ftso_emit_fill(e, ftso_emit_at(e, to, ftso_emit_i64(e, right * stored)),
                    (tile->columns - right) * stored, tile->outside);
     ftso_emit_if_end(e, &in);

@@ -45,7 +45,7 @@ static int64_t like(part *p, ftso_value value)
                                      : 1 + test_below(p->w.random, 4);
 }
 
-/* An operator under a window that keeps the map. `kernel` FTSO_NO_VALUE: a pool. */
+/* An operator under a window that keeps the map, now and then beside its middle. `kernel` FTSO_NO_VALUE: a pool. */
 static ftso_value under_window(part *p, const char *op_name, ftso_value x, ftso_value kernel)
 {
     const ftso_op *op = ftso_op_find(ftso_primitives(), op_name);
@@ -53,7 +53,8 @@ static ftso_value under_window(part *p, const char *op_name, ftso_value x, ftso_
     for (int a = 0; a < op->attr_count; a++) attrs[a] = op->attrs[a].fallback;
     bool pool = kernel == FTSO_NO_VALUE;
     int64_t size = pool ? 3 : ftso_graph_shape(p->w.graph, kernel).dim[2],
-            dilation = pool ? 1 : 1 + test_below(p->w.random, 2);
+            dilation = pool ? 1 : 1 + test_below(p->w.random, 2),
+            beside = pool ? 0 : test_below(p->w.random, 4) % 3 - test_below(p->w.random, 2);
     const struct {
         const char *name;
         int64_t value;
@@ -61,8 +62,8 @@ static ftso_value under_window(part *p, const char *op_name, ftso_value x, ftso_
                   {"dilation", dilation},
                   {"pad_top", size / 2 * dilation},
                   {"pad_bottom", size / 2 * dilation},
-                  {"pad_left", size / 2 * dilation},
-                  {"pad_right", size / 2 * dilation}};
+                  {"pad_left", size / 2 * dilation - beside},
+                  {"pad_right", size / 2 * dilation + beside}};
     for (size_t i = 0; i < FTSO_COUNT(wanted); i++)
         if (ftso_op_attr(op, wanted[i].name) >= 0)
             attrs[ftso_op_attr(op, wanted[i].name)].i = wanted[i].value;
