@@ -132,7 +132,7 @@ typedef struct tile_block {
     int64_t lines;        /* that it asks for with each channel of each tap */
 } tile_block;
 
-/* Sum over the operand's channels of one tap, into the sums. */
+/* Sum over the operand's channels of one tap, into the sums: a loop, for vectors of one pixel. */
 static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
                                LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
                                LLVMValueRef *sums)
@@ -176,6 +176,16 @@ static void emit_thin_channels(ftso_emitter *e, const ftso_contraction *c, const
     }
 }
 
+static void emit_channels(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
+                          LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
+                          LLVMValueRef *sums)
+{
+    if (e->pixels > 1)
+        emit_thin_channels(e, c, b, operand, weights, ahead, sums);
+    else
+        emit_channels_loop(e, c, b, operand, weights, ahead, sums);
+}
+
 /* Where the block's first result vector of pixel `r` lies. */
 static LLVMValueRef result_at(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
                               int r)
@@ -214,9 +224,6 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
                        const tile_block *b)
 {
     int count = b->pixels * b->vectors, v = e->target.vector_floats;
-    void (*emit_channels)(ftso_emitter *, const ftso_contraction *, const tile_block *,
-                          LLVMValueRef, LLVMValueRef, LLVMValueRef, LLVMValueRef *) =
-        e->pixels > 1 ? emit_thin_channels : emit_channels_loop;
     int64_t row_floats = c->band.tile_columns * c->tile_stored,
             tap_floats = c->operand_channels * b->vectors * v;
     LLVMValueRef sums[FTSO_MAX_CARRIED];

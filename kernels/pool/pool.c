@@ -195,14 +195,51 @@ static void add_to_result(job *j, LLVMValueRef offset, LLVMValueRef value)
                     to);
 }
 
+/* Pixel p of the result is pixel a * P + p - kw of the vector, where it has such a one, else zero. */
+static LLVMValueRef moved_by(job *j, LLVMValueRef vector, int64_t a, int64_t kw)
+{
+    ftso_emitter *e = j->e;
+    LLVMValueRef lanes[64];
+    int64_t v = e->target.vector_floats, unit = ftso_emit_unit(e);
+    for (int64_t l = 0; l < v; l++) {
+        int64_t from = l + (a * e->pixels - kw) * unit;
+        lanes[l] = LLVMConstInt(e->i32, (unsigned)(from >= 0 && from < v ? from : v), false);
+    }
+    return LLVMBuildShuffleVector(e->builder, vector, ftso_emit_splat_of(e, 0),
+                                  LLVMConstVector(lanes, (unsigned)v), "");
+}
+
+/*
+ * Adds what an output passes back to its window's row kh, parts[kw] to tap kw. Of several outputs in a vector the parts overlap:
+ * they are added up in registers first, so that what is stored is what the next vector loads.
+ */
+static void add_row(job *j, const site *at, int64_t kh, const LLVMValueRef *parts)
+{
+    ftso_emitter *e = j->e;
+    if (e->pixels == 1 || j->assigns) {
+        for (int64_t kw = 0; kw < j->kernel; kw++)
+            add_to_result(j, tap_offset(j, at, kh, kw), parts[kw]);
+        return;
+    }
+    for (int64_t a = 0; a * e->pixels < e->pixels + j->kernel - 1; a++) {
+        LLVMValueRef sum = NULL;
+        for (int64_t kw = 0; kw < j->kernel; kw++) {
+            if (kw >= (a + 1) * e->pixels || a * e->pixels - kw >= e->pixels) continue;
+            LLVMValueRef part = a || kw ? moved_by(j, parts[kw], a, kw) : parts[kw];
+            sum = sum ? LLVMBuildFAdd(e->builder, sum, part, "") : part;
+        }
+        add_to_result(j, tap_offset(j, at, kh, a * e->pixels), sum);
+    }
+}
+
 static void each_avg_dx(job *j, const site *at)
 {
     ftso_emitter *e = j->e;
-    LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, j->other, at->dense));
-    LLVMValueRef part = LLVMBuildFMul(e->builder, dy, share(j, at), "");
-    for (int64_t kh = 0; kh < j->kernel; kh++)
-        for (int64_t kw = 0; kw < j->kernel; kw++)
-            add_to_result(j, tap_offset(j, at, kh, kw), part);
+    LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, j->other, at->dense)),
+                 *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)j->kernel);
+    for (int64_t kw = 0; kw < j->kernel; kw++)
+        parts[kw] = LLVMBuildFMul(e->builder, dy, share(j, at), "");
+    for (int64_t kh = 0; kh < j->kernel; kh++) add_row(j, at, kh, parts);
 }
 
 static void each_max_dx(job *j, const site *at)
@@ -226,14 +263,16 @@ static void each_max_dx(job *j, const site *at)
         best = larger(e, best, x, &is_larger);
         tap = LLVMBuildSelect(e->builder, is_larger, here, tap, "");
     }
+    LLVMValueRef *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)j->kernel);
     for (int64_t k = 0; k < j->kernel * j->kernel; k++) {
         LLVMValueRef number[64];
         for (int l = 0; l < e->target.vector_floats; l++)
             number[l] = LLVMConstInt(e->i32, (unsigned)k, false);
         LLVMValueRef here = LLVMConstVector(number, (unsigned)e->target.vector_floats);
         LLVMValueRef chosen = LLVMBuildICmp(e->builder, LLVMIntEQ, tap, here, "");
-        add_to_result(j, tap_offset(j, at, k / j->kernel, k % j->kernel),
-                      LLVMBuildSelect(e->builder, chosen, dy, ftso_emit_splat_of(e, 0), ""));
+        parts[k % j->kernel] =
+            LLVMBuildSelect(e->builder, chosen, dy, ftso_emit_splat_of(e, 0), "");
+        if (k % j->kernel == j->kernel - 1) add_row(j, at, k / j->kernel, parts);
     }
 }
 
@@ -342,6 +381,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
             result_floats = gradient ? (j.rows * j.stride + rows_left(&j)) * row_floats : dense;
     if (gradient && result_floats < seen_rows(&j) * row_floats)
         result_floats = seen_rows(&j) * row_floats;
+    if (e->pixels > 1) result_floats += e->target.vector_floats; /* zeros are added behind a row */
     int64_t scratch = ftso_emit_epilogue_place(
         e, &epilogue, tile_floats + result_floats + (gradient ? dense : 0));
 
