@@ -100,21 +100,50 @@ int64_t ftso_emit_unit(const ftso_emitter *e)
 
 /* ---------------------------------------------------------------- several pixels in a vector */
 
-/* A vector of `count` lanes, lane l of which is lane from[l]. */
-static LLVMValueRef permuted(ftso_emitter *e, LLVMValueRef vector, const int64_t *from,
-                             int64_t count)
+/* Vectors of integers as long as a vector of floats. */
+static LLVMTypeRef integers(const ftso_emitter *e, unsigned bits)
+{
+    return LLVMVectorType(LLVMIntTypeInContext(e->context, bits),
+                          (unsigned)e->target.vector_floats);
+}
+
+/* A vector of `count` lanes, lane l of which is lane from[l] of both vectors in a row; anything where they have none. */
+static LLVMValueRef lanes_of(const ftso_emitter *e, LLVMValueRef a, LLVMValueRef b,
+                             const int64_t *from, int64_t count)
 {
     LLVMValueRef lanes[64];
-    for (int64_t l = 0; l < count; l++) lanes[l] = LLVMConstInt(e->i32, (unsigned)from[l], false);
-    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)),
+    int64_t has = LLVMGetVectorSize(LLVMTypeOf(a)) * (b ? 2 : 1);
+    for (int64_t l = 0; l < count; l++)
+        lanes[l] =
+            from[l] < has ? LLVMConstInt(e->i32, (unsigned)from[l], false) : LLVMGetUndef(e->i32);
+    return LLVMBuildShuffleVector(e->builder, a, b ? b : LLVMGetUndef(LLVMTypeOf(a)),
                                   LLVMConstVector(lanes, (unsigned)count), "");
+}
+
+/* So many lanes from lane `first` on. */
+static LLVMValueRef with_lanes(const ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, int64_t first,
+                               int64_t count)
+{
+    int64_t from[64];
+    if (first == 0 && count == LLVMGetVectorSize(LLVMTypeOf(a))) return a;
+    for (int64_t l = 0; l < count; l++) from[l] = first + l;
+    return lanes_of(e, a, b, from, count);
+}
+
+LLVMValueRef ftso_emit_spliced(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, int64_t first)
+{
+    LLVMTypeRef bits = integers(e, 32);
+    a = LLVMBuildBitCast(e->builder, a, bits, "");
+    b = LLVMBuildBitCast(e->builder, b, bits, "");
+    LLVMValueRef spliced = with_lanes(e, a, b, first, e->target.vector_floats);
+    return LLVMBuildBitCast(e->builder, spliced, e->vector, "");
 }
 
 LLVMValueRef ftso_emit_spread_lane(ftso_emitter *e, LLVMValueRef vector, int64_t lane)
 {
     int64_t from[64], unit = ftso_emit_unit(e);
     for (int64_t l = 0; l < e->target.vector_floats; l++) from[l] = l / unit * unit + lane;
-    return permuted(e, vector, from, e->target.vector_floats);
+    return lanes_of(e, vector, NULL, from, e->target.vector_floats);
 }
 
 LLVMValueRef ftso_emit_for_pixels(ftso_emitter *e, LLVMValueRef unit)
@@ -122,7 +151,7 @@ LLVMValueRef ftso_emit_for_pixels(ftso_emitter *e, LLVMValueRef unit)
     int64_t from[64];
     if (e->pixels == 1) return unit;
     for (int64_t l = 0; l < e->target.vector_floats; l++) from[l] = l % ftso_emit_unit(e);
-    return permuted(e, unit, from, e->target.vector_floats);
+    return lanes_of(e, unit, NULL, from, e->target.vector_floats);
 }
 
 LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector)
@@ -130,7 +159,7 @@ LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector)
     int64_t from[64], v = e->target.vector_floats;
     for (int64_t half = v / 2; half >= ftso_emit_unit(e); half /= 2) {
         for (int64_t l = 0; l < v; l++) from[l] = l < half ? l + half : l;
-        vector = LLVMBuildFAdd(e->builder, vector, permuted(e, vector, from, v), "");
+        vector = LLVMBuildFAdd(e->builder, vector, lanes_of(e, vector, NULL, from, v), "");
     }
     return vector;
 }
@@ -139,9 +168,7 @@ LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector)
 static void each_float(ftso_emitter *e, LLVMValueRef to, LLVMValueRef from, int64_t floats,
                        LLVMValueRef value)
 {
-    int64_t v = e->target.vector_floats, unit = ftso_emit_unit(e), whole = floats / v * v,
-            first[64];
-    for (int64_t l = 0; l < unit; l++) first[l] = l;
+    int64_t v = e->target.vector_floats, unit = ftso_emit_unit(e), whole = floats / v * v;
     if (whole > 0) {
         ftso_loop loop;
         ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), v, true, NULL, 0);
@@ -153,7 +180,7 @@ static void each_float(ftso_emitter *e, LLVMValueRef to, LLVMValueRef from, int6
     for (; whole < floats; whole += unit) {
         LLVMValueRef at = ftso_emit_i64(e, whole);
         LLVMValueRef vector = value ? value : ftso_emit_load_vector(e, ftso_emit_at(e, from, at));
-        ftso_emit_store(e, permuted(e, vector, first, unit), ftso_emit_at(e, to, at));
+        ftso_emit_store(e, with_lanes(e, vector, NULL, 0, unit), ftso_emit_at(e, to, at));
     }
 }
 
@@ -191,6 +218,11 @@ LLVMValueRef ftso_emit_load(ftso_emitter *e, LLVMValueRef address)
 LLVMValueRef ftso_emit_load_vector(ftso_emitter *e, LLVMValueRef address)
 {
     return load(e, e->vector, address);
+}
+
+LLVMValueRef ftso_emit_load_to_splice(ftso_emitter *e, LLVMValueRef address)
+{
+    return LLVMBuildBitCast(e->builder, load(e, integers(e, 32), address), e->vector, "");
 }
 
 static void set_metadata(ftso_emitter *e, LLVMValueRef instruction, const char *kind)
@@ -250,13 +282,6 @@ void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef ad
 
 /* ---------------------------------------------------------------- images in memory */
 
-/* Vectors of integers as long as a vector of floats. */
-static LLVMTypeRef integers(const ftso_emitter *e, unsigned bits)
-{
-    return LLVMVectorType(LLVMIntTypeInContext(e->context, bits),
-                          (unsigned)e->target.vector_floats);
-}
-
 static LLVMValueRef splat_of_i32(const ftso_emitter *e, unsigned value)
 {
     LLVMValueRef lanes[64];
@@ -300,18 +325,6 @@ LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRe
     return widened(e, ftso_emit_from_reads(e, halves));
 }
 
-/* So many lanes: the first of a vector, or all of it and more that hold anything. */
-static LLVMValueRef with_lanes(const ftso_emitter *e, LLVMValueRef vector, int64_t count)
-{
-    LLVMValueRef lanes[64];
-    int64_t has = LLVMGetVectorSize(LLVMTypeOf(vector));
-    if (count == has) return vector;
-    for (int64_t i = 0; i < count; i++)
-        lanes[i] = i < has ? LLVMConstInt(e->i32, (unsigned)i, false) : LLVMGetUndef(e->i32);
-    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)),
-                                  LLVMConstVector(lanes, (unsigned)count), "");
-}
-
 void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
                            LLVMValueRef vector)
 {
@@ -322,7 +335,8 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
         vector = LLVMBuildAShr(e->builder, vector, splat_of_i32(e, 16), "");
         vector = LLVMBuildTrunc(e->builder, vector, integers(e, 16), "");
     }
-    if (e->pixels == 1 && stored < e->target.vector_floats) vector = with_lanes(e, vector, stored);
+    if (e->pixels == 1 && stored < e->target.vector_floats)
+        vector = with_lanes(e, vector, NULL, 0, stored);
     LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
     LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");
@@ -351,11 +365,11 @@ static LLVMValueRef rounded_at_once(ftso_emitter *e, LLVMValueRef vector)
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name)), lanes = wide ? 16 : 8;
     LLVMValueRef callee = LLVMGetIntrinsicDeclaration(e->module, id, NULL, 0);
     LLVMTypeRef type = LLVMIntrinsicGetType(e->context, id, NULL, 0);
-    vector = with_lanes(e, vector, lanes);
+    vector = with_lanes(e, vector, NULL, 0, lanes);
     LLVMValueRef halves = LLVMBuildCall2(e->builder, type, callee, &vector, 1, "");
     LLVMTypeRef bits = LLVMVectorType(LLVMInt16TypeInContext(e->context), lanes);
     halves = LLVMBuildBitCast(e->builder, halves, bits, "");
-    return widened(e, with_lanes(e, halves, e->target.vector_floats));
+    return widened(e, with_lanes(e, halves, NULL, 0, e->target.vector_floats));
 }
 
 LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector)

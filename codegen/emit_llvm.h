@@ -93,6 +93,10 @@ LLVMValueRef ftso_emit_load_vector(ftso_emitter *e,
 /* Asks for the line at the address, which need not be there, to be brought to the second cache. */
 void ftso_emit_prefetch(ftso_emitter *e, LLVMValueRef address);
 void ftso_emit_store(ftso_emitter *e, LLVMValueRef value, LLVMValueRef address);
+/* A vector of what begins with float `first` of `a` and goes on in `b`. By one instruction where both were loaded to be spliced:
+ * LLVM has it for integers, and for floats a permutation that takes twice as long. */
+LLVMValueRef ftso_emit_spliced(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, int64_t first);
+LLVMValueRef ftso_emit_load_to_splice(ftso_emitter *e, LLVMValueRef address);
 /* Lane l is lane `lane` of the pixel that l belongs to. */
 LLVMValueRef ftso_emit_spread_lane(ftso_emitter *e, LLVMValueRef vector, int64_t lane);
 /* The vector with the first pixel of `from` as its pixel number p. */

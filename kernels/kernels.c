@@ -207,9 +207,11 @@ ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows)
     bool sparse =
         taps->phase_count == 1 && taps->phases[0].taps_h == 1 && taps->phases[0].taps_w == 1;
     int64_t step = sparse ? taps->stride : 1;
+    int64_t columns = (high_w - low_w) / step + 1, whole = taps->row_pixels;
+    if (whole > 1) columns = (columns + whole - 1) / whole * whole;
     return (ftso_band){.rows = rows,
                        .tile_rows = (high_h - low_h) / step + 1,
-                       .tile_columns = (high_w - low_w) / step + 1,
+                       .tile_columns = columns,
                        .first_row = low_h,
                        .first_column = low_w,
                        .rows_per_output_num = taps->stride,
@@ -266,6 +268,24 @@ void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value oper
         .step = band->step,
         .address = address};
     ftso_emit_tile(e, &tile);
+}
+
+LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel)
+{
+    LLVMValueRef known = pixel < FTSO_MAX_SEEN ? seen->vectors[pixel] : NULL, vector;
+    if (known) return known;
+    bool splice = e->pixels > 1 && e->target.vector_floats >= FTSO_LINE_FLOATS;
+    int64_t inside = pixel % e->pixels;
+    if (inside && splice) {
+        LLVMValueRef left = ftso_seen_from(e, seen, pixel - inside),
+                     right = ftso_seen_from(e, seen, pixel - inside + e->pixels);
+        vector = ftso_emit_spliced(e, left, right, inside * seen->stored);
+    } else {
+        LLVMValueRef at = ftso_emit_at(e, seen->at, ftso_emit_i64(e, pixel * seen->stored));
+        vector = splice ? ftso_emit_load_to_splice(e, at) : ftso_emit_load_vector(e, at);
+    }
+    if (pixel < FTSO_MAX_SEEN) seen->vectors[pixel] = vector;
+    return vector;
 }
 
 /* ---------------------------------------------------------------- memory asked for ahead */

@@ -44,8 +44,9 @@ enum { FTSO_MAX_PHASES = 16 };
 typedef struct ftso_taps {
     int64_t in_h, in_w, out_h, out_w; /* maps of the operand and of the result */
     int64_t kernel_h, kernel_w;
-    int64_t stride;   /* of the operand's pixels */
-    int64_t out_step; /* phases in each direction */
+    int64_t stride;     /* of the operand's pixels */
+    int64_t out_step;   /* phases in each direction */
+    int64_t row_pixels; /* that a tile's rows are a multiple of, so that each begins a vector */
     ftso_phase phases[FTSO_MAX_PHASES];
     int phase_count;
 } ftso_taps;
@@ -87,6 +88,19 @@ void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value oper
                          LLVMValueRef image, LLVMValueRef number, LLVMValueRef address);
 /* Floats of a tile of `stored` channels a pixel, whole vectors. */
 int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored);
+
+/*
+ * A row of pixels as neighbouring taps see it: vectors that begin with any pixel, each made once. Where a vector is a line of
+ * memory, those that begin inside one are put together from two, for a load that crosses lines takes the time of two. Up to
+ * a vector beyond the pixels asked for may be loaded.
+ */
+enum { FTSO_MAX_SEEN = 64 };
+typedef struct ftso_seen {
+    LLVMValueRef at;
+    int64_t stored;
+    LLVMValueRef vectors[FTSO_MAX_SEEN];
+} ftso_seen;
+LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel);
 
 /*
  * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers

@@ -365,6 +365,57 @@ static void gradients_run_beside(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* `count` depthwise convolutions of relu(slice), each with its own weights, of `part` of eight channels. */
+static ftso_graph *readers_of_a_slice(ftso_arena *arena, int count, int64_t part)
+{
+    ftso_graph *graph = FTSO_NEW(arena, ftso_graph);
+    ftso_graph_init(graph, arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(graph, "x", ftso_shape_image(3, 8, 6, 6));
+    ftso_attr_value range[] = {FTSO_I(0), FTSO_I(part)}, attrs[FTSO_MAX_ATTRS];
+    ftso_value slice = ftso_graph_add(graph, "slice", &x, 1, range, 2);
+    const ftso_op *dwconv = ftso_op_find(graph->ops, "dwconv");
+    for (int i = 0; i < dwconv->attr_count; i++) attrs[i] = dwconv->attrs[i].fallback;
+    for (int i = 0; i < count; i++) {
+        ftso_value operands[] = {ftso_graph_unary(graph, "relu", slice),
+                                 ftso_graph_input(graph, ftso_format(arena, "w%d", i),
+                                                  ftso_shape_weight(part, 1, 3, 3))};
+        ftso_value y =
+            ftso_graph_add(graph, "dwconv", operands, 2, attrs, (size_t)dwconv->attr_count);
+        ftso_graph_output(graph, ftso_format(arena, "y%d", i), y, FTSO_NO_VALUE);
+    }
+    return graph;
+}
+
+static void a_slice_for_many_is_stored(void **state)
+{
+    (void)state;
+    enum { MANY = 8 };
+    const struct {
+        int count;
+        int64_t part;
+        bool stored;
+    } cases[] = {{MANY, 4, true}, {MANY - 1, 4, false}, {MANY, 5, false}};
+    for (size_t i = 0; i < FTSO_COUNT(cases); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph *graph = readers_of_a_slice(&arena, cases[i].count, cases[i].part);
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+        nets_same_schedule(graph, schedule, 2, 1e-8);
+        size_t slices = 0, whole = 0;
+        for (size_t r = 0; r < schedule->region_count; r++) {
+            const ftso_region *region = &schedule->regions[r];
+            for (size_t k = 0; k < region->write_count; k++)
+                slices += ftso_node_is(ftso_graph_node(graph, region->writes[k]), "slice");
+            for (size_t k = 0; k < region->read_count; k++)
+                whole += ftso_graph_node(graph, region->reads[k])->shape.dim[1] == 8;
+        }
+        assert_int_equal(slices, cases[i].stored);
+        assert_int_equal(whole, cases[i].stored ? 1 : cases[i].count);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 static void what_has_no_kernel_is_refused(void **state)
 {
     (void)state;
@@ -392,6 +443,7 @@ int main(void)
         cmocka_unit_test(independent_algebra_is_cut),
         cmocka_unit_test(depthwise_leads),
         cmocka_unit_test(gradients_run_beside),
+        cmocka_unit_test(a_slice_for_many_is_stored),
         cmocka_unit_test(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

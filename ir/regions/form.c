@@ -445,6 +445,40 @@ static void find_summands(ftso_former *f)
     }
 }
 
+static int image_operands(const ftso_graph *graph, const ftso_node *node)
+{
+    int images = 0;
+    for (uint32_t i = 0; i < ftso_node_needs(node); i++)
+        images += graph->nodes[node->inputs[i]].shape.batched;
+    return images;
+}
+
+/*
+ * A slice of at most half the channels that so many cores read is put in memory: each of their regions, which hold up to three
+ * of these cores, would otherwise fetch the lines of the whole image. They read it themselves or what follows from it and at
+ * most one other image, as batch norm's gradient does.
+ */
+enum { LEAST_CORES = 8 };
+
+static void find_parts(ftso_former *f)
+{
+    int *cores = FTSO_ARRAY(f->arena, int, f->count);
+    for (size_t v = f->count; v-- > 0;) {
+        const ftso_node *node = &f->graph->nodes[v];
+        if (!f->live[v] || f->roles[v] != FTSO_ROLE_POINTWISE || node->shape.rank != 4) continue;
+        for (size_t i = f->user_start[v]; i < f->user_start[v + 1]; i++) {
+            ftso_value user = f->users[i];
+            if (f->roles[user] == FTSO_ROLE_CORE)
+                cores[v]++;
+            else if (image_operands(f->graph, &f->graph->nodes[user]) <= 2)
+                cores[v] += cores[user];
+        }
+        if (!ftso_node_is(node, "slice") || cores[v] < LEAST_CORES) continue;
+        ftso_shape whole = f->graph->nodes[node->inputs[0]].shape;
+        if (2 * node->shape.dim[1] <= whole.dim[1]) f->forced[v] = true;
+    }
+}
+
 static void set_up(ftso_former *f)
 {
     f->roles = FTSO_ARRAY(f->arena, ftso_role, f->count);
@@ -467,6 +501,7 @@ static void set_up(ftso_former *f)
         f->forced[f->graph->outputs[i].value] = true;
     list_users(f);
     find_summands(f);
+    if (f->fusion.prologue) find_parts(f);
 }
 
 static void place(ftso_former *f, ftso_value value);

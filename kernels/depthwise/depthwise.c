@@ -8,27 +8,23 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum {
-    BUDGET_FLOATS = 12288,
-    LED_BUDGET_FLOATS = 24576,
-    MAX_PIXELS = 6,
-    MAX_UNROLLED = 7,
-    MAX_SEEN = 64
-};
+enum { BUDGET_FLOATS = 12288, LED_BUDGET_FLOATS = 24576, MAX_PIXELS = 6, MAX_UNROLLED = 7 };
 
 ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value)
 {
     const ftso_node *node = ftso_kernel_node(e, value);
     ftso_shape operand = ftso_kernel_shape(e, node->inputs[0]),
                w = ftso_kernel_shape(e, node->inputs[1]);
-    return (ftso_depthwise){.value = value,
-                            .operand = node->inputs[0],
-                            .weight = node->inputs[1],
-                            .channels = operand.dim[1],
-                            .stored = ftso_emit_round(e, operand.dim[1]),
-                            .weight_floats = ftso_emit_round(e, operand.dim[1]) * e->pixels,
-                            .taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape,
-                                                 ftso_node_is(node, "dwconv_dx"))};
+    ftso_depthwise d = {.value = value,
+                        .operand = node->inputs[0],
+                        .weight = node->inputs[1],
+                        .channels = operand.dim[1],
+                        .stored = ftso_emit_round(e, operand.dim[1]),
+                        .weight_floats = ftso_emit_round(e, operand.dim[1]) * e->pixels,
+                        .taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape,
+                                             ftso_node_is(node, "dwconv_dx"))};
+    d.taps.row_pixels = e->pixels;
+    return d;
 }
 
 int64_t ftso_depthwise_packed_floats(const ftso_depthwise *d)
@@ -70,18 +66,13 @@ static void emit_taps(ftso_emitter *e, const row_block *b, LLVMValueRef at, LLVM
                       int64_t taps, LLVMValueRef *sums)
 {
     const ftso_depthwise *d = b->d;
-    LLVMValueRef seen[MAX_SEEN] = {NULL};
+    ftso_seen seen = {.at = at, .stored = d->stored};
     for (int64_t t = 0; t < taps; t++) {
         LLVMValueRef w = ftso_emit_load_vector(
             e, ftso_emit_at(e, weight, ftso_emit_i64(e, t * b->p->step_kw * d->weight_floats)));
         for (int r = 0; r < b->pixels; r++) {
             int64_t pixel = r * d->band.stride * e->pixels + t * b->p->dilation_w;
-            LLVMValueRef x = pixel < MAX_SEEN ? seen[pixel] : NULL;
-            if (!x)
-                x = ftso_emit_load_vector(e,
-                                          ftso_emit_at(e, at, ftso_emit_i64(e, pixel * d->stored)));
-            if (pixel < MAX_SEEN) seen[pixel] = x;
-            sums[r] = ftso_emit_fma(e, x, w, sums[r]);
+            sums[r] = ftso_emit_fma(e, ftso_seen_from(e, &seen, pixel), w, sums[r]);
         }
     }
 }

@@ -7,7 +7,7 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { BUDGET_FLOATS = 12288, PIXELS = 2, MAX_SEEN = 64 };
+enum { BUDGET_FLOATS = 12288, PIXELS = 2 };
 
 /* Taps [first_w, first_w + taps_w) of kernel rows [first_h, first_h + taps_h): where their sums and x begin, for one vector. */
 typedef struct block {
@@ -32,18 +32,13 @@ static void emit_pixels(ftso_emitter *e, const block *b, LLVMValueRef x, LLVMVal
         gradient[r] = ftso_emit_load_vector(
             e, ftso_emit_at(e, dy, ftso_emit_i64(e, r * e->pixels * g->dy_stored)));
     for (int h = 0; h < b->taps_h; h++) {
-        LLVMValueRef seen[MAX_SEEN] = {NULL};
-        int64_t row = h * p->dilation_h * g->band.tile_columns;
+        int64_t row = h * p->dilation_h * g->band.tile_columns * g->x_stored;
+        ftso_seen seen = {.at = ftso_emit_at(e, x, ftso_emit_i64(e, row)), .stored = g->x_stored};
         for (int r = 0; r < pixels; r++)
             for (int t = 0; t < b->taps_w; t++) {
                 int64_t pixel = r * g->band.stride * e->pixels + t * p->dilation_w;
-                LLVMValueRef at = pixel < MAX_SEEN ? seen[pixel] : NULL;
-                if (!at)
-                    at = ftso_emit_load_vector(
-                        e, ftso_emit_at(e, x, ftso_emit_i64(e, (row + pixel) * g->x_stored)));
-                if (pixel < MAX_SEEN) seen[pixel] = at;
                 LLVMValueRef *sum = &sums[h * b->taps_w + t];
-                *sum = ftso_emit_fma(e, gradient[r], at, *sum);
+                *sum = ftso_emit_fma(e, gradient[r], ftso_seen_from(e, &seen, pixel), *sum);
             }
     }
 }

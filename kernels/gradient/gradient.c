@@ -26,6 +26,7 @@ static ftso_gradient gradient_of(const ftso_emitter *e, ftso_value value)
         if (ftso_node_is(node, kinds[i]->op)) g.kind = kinds[i];
     FTSO_ASSERT(g.kind);
     g.taps = ftso_taps_of(node, node->shape.dim[2], node->shape.dim[3], x, dy, false);
+    g.taps.row_pixels = e->pixels;
     g.x_in_place = ftso_kernel_in_memory(e, g.x) && ftso_taps_pixel_by_pixel(&g.taps);
     g.slot_floats = g.kind->slot_floats(&g);
     return g;
