@@ -318,45 +318,81 @@ ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, L
     return ahead;
 }
 
-/* Turns that one image takes. */
-static int64_t turns_of(const ftso_ahead *ahead, int i, int64_t lines)
+void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out)
 {
-    return (ahead->lines[i] + lines - 1) / lines;
-}
-
-int64_t ftso_ahead_lines(const ftso_ahead *ahead, int64_t turns, int64_t steps)
-{
-    enum { MOST = 4 };
-    if (!ahead || ahead->count == 0 || turns == 0 || steps == 0) return 0;
-    for (int64_t lines = 1; lines < MOST; lines++) {
-        int64_t needed = 0;
-        for (int i = 0; i < ahead->count; i++) needed += turns_of(ahead, i, lines * steps);
-        if (needed <= turns) return lines;
+    int64_t all_lines = 0, all_steps = 0, lines = 0, passed = 0;
+    for (int i = 0; i < ahead->count; i++) all_lines += ahead->lines[i];
+    for (size_t c = 0; c < count; c++) all_steps += steps[c];
+    int next = 0;
+    for (size_t c = 0; c < count; c++) {
+        passed += steps[c];
+        out[c].count = 0;
+        /* an image goes to the core in whose share of the steps the middle of its lines falls; what is left to the last */
+        for (; next < ahead->count; next++) {
+            int64_t own = ahead->lines[next];
+            if (c + 1 < count && (2 * lines + own) * all_steps > 2 * passed * all_lines) break;
+            out[c].at[out[c].count] = ahead->at[next];
+            out[c].lines[out[c].count++] = own;
+            lines += own;
+        }
     }
-    return MOST;
 }
 
-LLVMValueRef ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t lines,
-                             LLVMValueRef turn, LLVMValueRef idle)
+/* Turns that one image takes, a line each step. */
+static int64_t turns_of(const ftso_ahead *ahead, int i, int64_t steps)
+{
+    return (ahead->lines[i] + steps - 1) / steps;
+}
+
+int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most)
+{
+    FTSO_ASSERT(most <= FTSO_MAX_ASKED);
+    if (!ahead || turns == 0 || steps == 0) return 0;
+    int64_t needed = 0;
+    for (int i = 0; i < ahead->count; i++) needed += turns_of(ahead, i, steps);
+    int64_t width = (needed + turns - 1) / turns;
+    return width < most ? (int)width : most;
+}
+
+/* The first line that turn number `turn` asks for, of one image at a time. */
+static LLVMValueRef line_of_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t steps,
+                                 LLVMValueRef turn, LLVMValueRef idle)
 {
     LLVMValueRef at = idle;
     int64_t before = 0;
-    for (int i = 0; i < ahead->count; i++) before += turns_of(ahead, i, lines);
+    for (int i = 0; i < ahead->count; i++) before += turns_of(ahead, i, steps);
     for (int i = ahead->count - 1; i >= 0; i--) {
         LLVMValueRef mine =
             LLVMBuildICmp(e->builder, LLVMIntSLT, turn, ftso_emit_i64(e, before), "");
-        before -= turns_of(ahead, i, lines);
+        before -= turns_of(ahead, i, steps);
         LLVMValueRef done = ftso_emit_mul(e, ftso_emit_add(e, turn, ftso_emit_i64(e, -before)),
-                                          lines * FTSO_LINE_FLOATS);
+                                          steps * FTSO_LINE_FLOATS);
         at = LLVMBuildSelect(e->builder, mine, ftso_emit_at(e, ahead->at[i], done), at, "");
     }
     return at;
 }
 
-void ftso_ahead_ask(ftso_emitter *e, LLVMValueRef at, LLVMValueRef number, int64_t count)
+ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
+                           LLVMValueRef turn, LLVMValueRef idle)
 {
-    for (int64_t l = 0; l < count; l++) {
-        LLVMValueRef ahead = ftso_emit_add(e, ftso_emit_mul(e, number, count), ftso_emit_i64(e, l));
-        ftso_emit_prefetch(e, ftso_emit_at(e, at, ftso_emit_mul(e, ahead, FTSO_LINE_FLOATS)));
-    }
+    ftso_asked asked = {.width = width};
+    LLVMValueRef first = ftso_emit_mul(e, turn, width);
+    for (int i = 0; i < width; i++)
+        asked.at[i] =
+            line_of_turn(e, ahead, steps, ftso_emit_add(e, first, ftso_emit_i64(e, i)), idle);
+    return asked;
+}
+
+ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps)
+{
+    ftso_asked later = {.width = asked->width};
+    LLVMValueRef floats = ftso_emit_mul(e, steps, FTSO_LINE_FLOATS);
+    for (int i = 0; i < asked->width; i++) later.at[i] = ftso_emit_at(e, asked->at[i], floats);
+    return later;
+}
+
+void ftso_ask(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef step)
+{
+    ftso_asked now = ftso_asked_after(e, asked, step);
+    for (int i = 0; i < now.width; i++) ftso_emit_prefetch(e, now.at[i]);
 }

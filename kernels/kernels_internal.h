@@ -120,14 +120,26 @@ typedef struct ftso_ahead {
  */
 ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
                          int64_t pixels, bool writes);
-/* How many lines each step has to ask for, so that all are within so many turns of `steps` steps; few at the most. A turn is of
- * one image. NULL asks for nothing. */
-int64_t ftso_ahead_lines(const ftso_ahead *ahead, int64_t turns, int64_t steps);
-/* The first of the `lines` lines that turn number `turn` asks for; `idle` if none are left. */
-LLVMValueRef ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t lines,
-                             LLVMValueRef turn, LLVMValueRef idle);
-/* Asks for lines [number * count, + count) from `at` on. */
-void ftso_ahead_ask(ftso_emitter *e, LLVMValueRef at, LLVMValueRef number, int64_t count);
+/* Deals the images out to `count` cores that run one after another, by the steps that each has to ask in. */
+void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out);
+/*
+ * A turn is so many steps, each of which asks for a line of some images. How many images at a time, so that all lines are
+ * asked for within so many turns; `most` at the most. NULL asks for nothing.
+ */
+enum { FTSO_MAX_ASKED = 16 };
+int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most);
+/* What one turn asks for: the next lines of `width` images. */
+typedef struct ftso_asked {
+    LLVMValueRef at[FTSO_MAX_ASKED];
+    int width; /* 0: nothing */
+} ftso_asked;
+/* Of turn number `turn`; of `idle`, which is there, where no image is left. */
+ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
+                           LLVMValueRef turn, LLVMValueRef idle);
+/* The same, so many steps later. */
+ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps);
+/* Asks for the lines of the turn's step number `step`. */
+void ftso_ask(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef step);
 
 /* One core's part of a contraction: it makes vectors [first_vector, first_vector + vectors) of a pixel's results. */
 typedef struct ftso_contraction_part {
@@ -172,6 +184,8 @@ int64_t ftso_contraction_packed_floats(const ftso_emitter *e, const ftso_contrac
 void ftso_contraction_pack(ftso_emitter *e, const ftso_contraction *c);
 /* From the tile to the band's results. */
 void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c);
+/* How many steps of a band can ask for lines ahead. */
+int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c);
 
 /*
  * A depthwise core at work on a band: alone in its region, or leading a contraction. `band` is the region's choice; the

@@ -172,11 +172,15 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
     ftso_ahead ahead =
         ftso_ahead_of(e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
                       pixels, !j->direct);
+    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, j->core_count);
+    ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, j->core_count);
+    for (size_t i = 0; i < j->core_count; i++) steps[i] = ftso_contraction_steps(e, &j->cores[i]);
+    ftso_ahead_deal(&ahead, steps, j->core_count, shares);
     for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
         const ftso_contraction *owner = tile_owner(j, i);
         c->tile = owner == c ? emit_operand(j, c, band) : owner->tile;
-        c->ahead = i == 0 ? &ahead : NULL;
+        c->ahead = &shares[i];
         c->image = j->image;
         c->first = j->first;
         c->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));

@@ -7,7 +7,7 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { MAX_VECTORS = 8 };
+enum { MAX_VECTORS = 8, MOST_ASKED = 4 };
 
 ftso_contraction ftso_contraction_of(const ftso_emitter *e, const ftso_value *values, size_t count)
 {
@@ -128,13 +128,13 @@ typedef struct tile_block {
     LLVMValueRef channel; /* the first output channel */
     LLVMValueRef number;  /* the first output pixel in the band */
     LLVMValueRef turn;    /* blocks before it that ask for lines ahead; NULL: it does not */
-    LLVMValueRef ahead;   /* the first line that it asks for */
-    int64_t lines;        /* that it asks for with each channel of each tap */
+    ftso_asked ahead;     /* what it asks for, a step for each channel of each tap */
+    int width;            /* of that; of how many images */
 } tile_block;
 
 /* Sum over the operand's channels of one tap, into the sums: a loop, for vectors of one pixel. */
 static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                               LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
+                               LLVMValueRef operand, LLVMValueRef weights, const ftso_asked *ahead,
                                LLVMValueRef *sums)
 {
     int count = b->pixels * b->vectors, v = e->target.vector_floats;
@@ -152,18 +152,18 @@ static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const
         for (int k = 0; k < b->vectors; k++)
             next[r * b->vectors + k] = ftso_emit_fma(e, x, w[k], loop.carried[r * b->vectors + k]);
     }
-    if (ahead) ftso_ahead_ask(e, ahead, loop.index, b->lines);
+    ftso_ask(e, ahead, loop.index);
     ftso_emit_loop_end(e, &loop, next);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
 }
 
 /* The same for vectors of several pixels, whose few channels each are spread over the pixel's lanes. */
 static void emit_thin_channels(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                               LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
+                               LLVMValueRef operand, LLVMValueRef weights, const ftso_asked *ahead,
                                LLVMValueRef *sums)
 {
     FTSO_ASSERT(b->vectors == 1);
-    if (ahead) ftso_ahead_ask(e, ahead, ftso_emit_i64(e, 0), b->lines);
+    ftso_ask(e, ahead, ftso_emit_i64(e, 0));
     LLVMValueRef x[FTSO_MAX_CARRIED];
     for (int r = 0; r < b->pixels; r++)
         x[r] =
@@ -177,7 +177,7 @@ static void emit_thin_channels(ftso_emitter *e, const ftso_contraction *c, const
 }
 
 static void emit_channels(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                          LLVMValueRef operand, LLVMValueRef weights, LLVMValueRef ahead,
+                          LLVMValueRef operand, LLVMValueRef weights, const ftso_asked *ahead,
                           LLVMValueRef *sums)
 {
     if (e->pixels > 1)
@@ -238,7 +238,7 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
             ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
-        emit_channels(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), b->ahead, sums);
+        emit_channels(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), &b->ahead, sums);
     } else if (p->taps_h) {
         ftso_loop h, w;
         ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, sums,
@@ -253,16 +253,12 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
         LLVMValueRef kw =
             ftso_emit_add(e, ftso_emit_mul(e, w.index, p->step_kw), ftso_emit_i64(e, p->first_kw));
         LLVMValueRef tap = ftso_emit_add(e, ftso_emit_mul(e, kh, c->taps.kernel_w), kw);
-        LLVMValueRef ahead = NULL;
-        if (b->ahead) {
-            LLVMValueRef done = ftso_emit_add(e, ftso_emit_mul(e, h.index, p->taps_w), w.index);
-            ahead = ftso_emit_at(
-                e, b->ahead,
-                ftso_emit_mul(e, done, steps_of_tap(e, c) * b->lines * FTSO_LINE_FLOATS));
-        }
+        LLVMValueRef done = ftso_emit_add(e, ftso_emit_mul(e, h.index, p->taps_w), w.index);
+        ftso_asked ahead =
+            ftso_asked_after(e, &b->ahead, ftso_emit_mul(e, done, steps_of_tap(e, c)));
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
         emit_channels(e, c, b, ftso_emit_at(e, b->operand, pixel),
-                      ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), ahead, sums);
+                      ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, tap_floats)), &ahead, sums);
         ftso_emit_loop_end(e, &w, sums);
         for (int i = 0; i < count; i++) sums[i] = w.carried[i];
         ftso_emit_loop_end(e, &h, sums);
@@ -292,13 +288,13 @@ static void emit_run(ftso_emitter *e, const ftso_contraction *c, const ftso_phas
     b.number = ftso_emit_add(e, run->number, ftso_emit_mul(e, loop.index, b.number_step));
     if (run->turn) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, pixels), "");
-        b.ahead = ftso_ahead_turn(e, c->ahead, run->lines * steps_of(e, c, p),
+        b.ahead = ftso_ahead_turn(e, c->ahead, run->width, steps_of(e, c, p),
                                   ftso_emit_add(e, run->turn, turn), b.weights);
     }
     emit_block(e, c, p, &b);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole == count) return;
-    b.ahead = NULL;
+    b.ahead.width = 0;
     b.pixels = (int)(count - whole);
     b.operand = ftso_emit_at(e, run->operand, ftso_emit_i64(e, whole * b.pixel_step));
     b.number = ftso_emit_add(e, run->number, ftso_emit_i64(e, whole * b.number_step));
@@ -330,10 +326,10 @@ static int64_t blocks_of(const ftso_emitter *e, const ftso_contraction *c, const
     return rows * *out_per_row;
 }
 
-/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. `turn`, `lines`: of its
+/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. `turn`, `width`: of its
  * first block, as in tile_block. */
 static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p, int vectors,
-                       LLVMValueRef weights, LLVMValueRef channel, LLVMValueRef turn, int64_t lines)
+                       LLVMValueRef weights, LLVMValueRef channel, LLVMValueRef turn, int width)
 {
     int64_t step = c->taps.out_step, rows = phase_rows(c, p), per_row;
     if (rows <= 0 || p->columns <= 0 || (p->taps_h == 0 && c->adds)) return;
@@ -349,7 +345,7 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
                       .weights = weights,
                       .channel = channel,
                       .turn = turn,
-                      .lines = lines,
+                      .width = width,
                       .number = ftso_emit_i64(e, p->out_row * c->result_columns + p->out_column)};
     if (is_one_run(c, p)) {
         emit_run(e, c, p, &run, rows * p->columns / e->pixels);
@@ -385,14 +381,21 @@ static const ftso_phase *busiest(const ftso_contraction *c)
     return found;
 }
 
+int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c)
+{
+    int64_t per_row;
+    return c->vectors / c->block * blocks_of(e, c, busiest(c), &per_row) *
+           steps_of(e, c, busiest(c));
+}
+
 void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
 {
     int whole = c->vectors / c->block, rest = c->vectors % c->block;
     LLVMValueRef packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, c->packed_offset));
     int64_t panel = panel_floats(e, c, c->block),
             lanes = (int64_t)c->block * e->target.vector_floats, per_row,
-            blocks = blocks_of(e, c, busiest(c), &per_row),
-            lines = ftso_ahead_lines(c->ahead, whole * blocks, steps_of(e, c, busiest(c)));
+            blocks = blocks_of(e, c, busiest(c), &per_row);
+    int width = ftso_ahead_width(c->ahead, whole * blocks, steps_of(e, c, busiest(c)), MOST_ASKED);
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     LLVMValueRef weights = ftso_emit_at(e, packed, ftso_emit_mul(e, loop.index, panel)),
@@ -400,7 +403,7 @@ void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
     for (int i = 0; i < c->taps.phase_count; i++) {
         const ftso_phase *p = &c->taps.phases[i];
         emit_phase(e, c, p, c->block, weights, ftso_emit_mul(e, loop.index, lanes),
-                   lines && p == busiest(c) ? turn : NULL, lines);
+                   width && p == busiest(c) ? turn : NULL, width);
     }
     ftso_emit_loop_end(e, &loop, NULL);
     for (int i = 0; rest && i < c->taps.phase_count; i++)

@@ -6,14 +6,14 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { BUDGET_FLOATS = 8192 };
+enum { BUDGET_FLOATS = 8192, MOST_ASKED = 4 };
 
 /* What one tap sees: x under the first output, and the tap's sums. */
 typedef struct seen_by {
     const ftso_gradient *g;
     LLVMValueRef x, slot;
     LLVMValueRef turn; /* blocks before these that ask for lines ahead; NULL: these do not */
-    int64_t lines;     /* that they ask for with each pixel */
+    int width;         /* of how many images, a line with each step */
 } seen_by;
 
 static int64_t slot_floats(const ftso_gradient *g)
@@ -21,10 +21,10 @@ static int64_t slot_floats(const ftso_gradient *g)
     return g->taps.kernel_h * g->taps.kernel_w * g->inputs * g->sum_floats;
 }
 
-/* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. Lines from `ahead` on are
- * asked for, unless it is NULL. */
+/* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. Asks for lines ahead,
+ * one step with each pixel. */
 static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, int rows,
-                       LLVMValueRef lane, int vectors, LLVMValueRef ahead)
+                       LLVMValueRef lane, int vectors, const ftso_asked *ahead)
 {
     const ftso_gradient *g = t->g;
     int v = e->target.vector_floats, count = rows * vectors;
@@ -36,7 +36,7 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     LLVMValueRef to =
         ftso_emit_at(e, t->slot, ftso_emit_add(e, ftso_emit_mul(e, channel, g->sum_floats), lane));
     LLVMValueRef sums[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED], dy[8];
-    FTSO_ASSERT(count + 3 <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
+    FTSO_ASSERT(count + 2 + MOST_ASKED <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
     int64_t offset[FTSO_MAX_CARRIED];
     for (int i = 0; i < count; i++) {
         offset[i] = i / vectors * g->sum_floats + (int64_t)(i % vectors) * v;
@@ -45,9 +45,8 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     /* both pointers walk along: two more carried values, after the sums */
     sums[count] = ftso_emit_at(e, t->x, channel);
     sums[count + 1] = ftso_emit_at(e, g->dy_tile, lane);
-    int64_t lines = ahead ? t->lines : 0;
-    int carried = count + 2;
-    if (lines) sums[carried++] = ahead; /* a third one */
+    int carried = count + 2; /* and so do those that ask for lines */
+    for (int i = 0; i < ahead->width; i++) sums[carried++] = ahead->at[i];
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
     LLVMValueRef rows_here = g->rows ? g->rows : ftso_emit_i64(e, g->band.rows),
@@ -73,10 +72,10 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     }
     next[count] = ftso_emit_at(e, x_at, ftso_emit_i64(e, x_pixel));
     next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, dy_pixel));
-    ftso_ahead_ask(e, column.carried[count + 2], ftso_emit_i64(e, 0), lines);
-    if (lines)
-        next[count + 2] =
-            ftso_emit_at(e, column.carried[count + 2], ftso_emit_i64(e, lines * FTSO_LINE_FLOATS));
+    for (int i = count + 2; i < carried; i++) {
+        ftso_emit_prefetch(e, column.carried[i]);
+        next[i] = ftso_emit_at(e, column.carried[i], ftso_emit_i64(e, FTSO_LINE_FLOATS));
+    }
     ftso_emit_loop_end(e, &column, next);
     column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_gap));
     column.carried[count + 1] =
@@ -108,16 +107,17 @@ static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, 
     int64_t whole = inputs / rows * rows;
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), rows, true, NULL, 0);
-    LLVMValueRef ahead = NULL;
-    if (t->turn && t->lines) {
+    ftso_asked ahead = {.width = 0};
+    if (t->turn && t->width) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, rows), "");
-        ahead = ftso_ahead_turn(e, g->ahead, t->lines * steps_of(e, g),
+        ahead = ftso_ahead_turn(e, g->ahead, t->width, steps_of(e, g),
                                 ftso_emit_add(e, t->turn, turn), g->dy_tile);
     }
-    emit_block(e, t, loop.index, rows, lane, vectors, ahead);
+    emit_block(e, t, loop.index, rows, lane, vectors, &ahead);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole < inputs)
-        emit_block(e, t, ftso_emit_i64(e, whole), (int)(inputs - whole), lane, vectors, NULL);
+        emit_block(e, t, ftso_emit_i64(e, whole), (int)(inputs - whole), lane, vectors,
+                   &(ftso_asked){.width = 0});
 }
 
 static void run(ftso_emitter *e, const ftso_gradient *g)
@@ -139,7 +139,7 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
                  .x = ftso_emit_at(e, g->x_tile, seen),
                  .slot =
                      ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->sum_floats)),
-                 .lines = ftso_ahead_lines(g->ahead, turns, steps_of(e, g))};
+                 .width = ftso_ahead_width(g->ahead, turns, steps_of(e, g), MOST_ASKED)};
     ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     t.turn = ftso_emit_add(e, ftso_emit_mul(e, number, of_tap),
                            ftso_emit_mul(e, blocks.index, of_tap / whole));

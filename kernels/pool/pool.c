@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-enum { BUDGET_FLOATS = 12288 };
+enum { BUDGET_FLOATS = 12288, MOST_ASKED = 16 };
 
 typedef struct job {
     ftso_emitter *e;
@@ -108,17 +108,16 @@ static void for_outputs(job *j, void (*each)(job *j, const site *at))
 {
     ftso_emitter *e = j->e;
     int64_t v = e->target.vector_floats, vectors = j->stored / ftso_emit_unit(e),
-            steps = j->out_w / e->pixels,
-            lines = ftso_ahead_lines(j->ahead, vectors * j->rows, steps);
+            steps = j->out_w / e->pixels;
+    int width = ftso_ahead_width(j->ahead, vectors * j->rows, steps, MOST_ASKED);
     ftso_loop channels, row, column;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, vectors), 1, true, NULL, 0);
     LLVMValueRef channel = ftso_emit_mul(e, channels.index, v);
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, j->rows), 1, true, NULL, 0);
-    LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, channels.index, j->rows), row.index),
-                 ahead =
-                     lines ? ftso_ahead_turn(e, j->ahead, lines * steps, turn, j->result) : NULL;
+    LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, channels.index, j->rows), row.index);
+    ftso_asked ahead = ftso_ahead_turn(e, j->ahead, width, steps, turn, j->result);
     ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, steps), 1, true, NULL, 0);
-    if (lines) ftso_ahead_ask(e, ahead, column.index, lines);
+    ftso_ask(e, &ahead, column.index);
     LLVMValueRef first = ftso_emit_mul(e, column.index, e->pixels);
     LLVMValueRef window =
         ftso_emit_add(e, ftso_emit_mul(e, row.index, j->stride * j->tile_w * j->stored),
