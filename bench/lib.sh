@@ -167,7 +167,6 @@ measure() {
   planned >"$work/peak.ftso"
   for name in $alive; do
     ask "$name" stop && echo "$(($(number peak_kib <<<"$answer") / 1024))" >"$work/peak.$name"
-    median_of "$work/seconds.$name" >"$work/median.$row.$name"
     stop "$name"
   done
   print_row "$title" "$images" "$(gflop)"

@@ -5,6 +5,7 @@ Start it through bench/run, which pins it and sets its allocator.
 """
 import argparse
 import gzip
+import itertools
 import json
 import os
 import sys
@@ -29,6 +30,30 @@ def read_idx(folder, count):
     side = int.from_bytes(pixels[8:12], "big")
     images = torch.frombuffer(pixels, dtype=torch.uint8, offset=16).view(-1, 1, side, side)[:count]
     return (images.float() / 255 - 0.286) / 0.353, torch.frombuffer(labels, dtype=torch.uint8, offset=8)[:count].long()
+
+
+def cifar_batches(options):
+    """Batches as ftso makes them, without end: the halves of the training images in turn, each in an order of its own by
+    chance; cropped from a border of 4, mirrored, normalised. Whole batches only, which spares a compiler the second shape."""
+    images, labels = [], []
+    for number in range(1, 6):
+        with open(os.path.join(options.cifar, f"data_batch_{number}.bin"), "rb") as file:
+            rows = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).view(-1, 3073)
+        labels.append(rows[:, 0].long())
+        images.append(rows[:, 1:].view(-1, 3, 32, 32))
+    images, labels = F.pad(torch.cat(images), (4, 4, 4, 4)), torch.cat(labels)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)))
+    half, at = len(images) // 2, torch.arange(32)
+    orders = [[], []]
+    while True:
+        for part, order in enumerate(orders):
+            if len(order) == 0:
+                order.extend((torch.randperm(half) + part * half).split(options.batch)[:half // options.batch])
+            chosen = order.pop()
+            top, left = (torch.randint(0, 9, (len(chosen), 1)) + at for _ in range(2))
+            left = torch.where(torch.rand(len(chosen), 1) < 0.5, left.flip(1), left)
+            seen = images[chosen[:, None, None, None], torch.arange(3)[:, None, None], top[:, None, :, None], left[:, None, None, :]]
+            yield (seen.float() / 255 - mean) / std, labels[chosen]
 
 
 def made_up(options):
@@ -58,6 +83,7 @@ def search(options):
         batches = list(zip(images.split(options.batch), numbers.split(options.batch)))
     else:
         batches = [made_up(options), made_up(options)]
+    endless = cifar_batches(options) if options.cifar else itertools.cycle(batches)
     adam = torch.optim.Adam([arch], lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3)
     weight_step = step_of_weights(list(net.parameters()), 0.1)
 
@@ -66,9 +92,13 @@ def search(options):
     forward = torch.compile(loss_of) if options.compile else loss_of
 
     def iteration():
-        arch.grad, = torch.autograd.grad(forward(*batches[0]), [arch])
+        arch.grad, = torch.autograd.grad(forward(*next(endless)), [arch])
         adam.step()
-        weight_step(forward(*batches[1]))
+        weight_step(forward(*next(endless)))
+
+    def iterations():
+        for _ in range(options.iterations):
+            iteration()
 
     def cell():
         iteration()
@@ -79,7 +109,7 @@ def search(options):
                 chosen.append(sorted(sorted(range(2 + node), key=lambda i: -betas[i])[:2]))
                 first += 2 + node
         return chosen
-    return cell if options.cell else iteration
+    return cell if options.cell else iterations
 
 
 def train(options):
@@ -117,6 +147,8 @@ def main():
     parser.add_argument("--work", choices=list(WORKS), default="search")
     parser.add_argument("--compile", action="store_true", help="torch.compile instead of eager")
     parser.add_argument("--cell", action="store_true", help="one iteration, then the cell, and no more")
+    parser.add_argument("--iterations", type=int, default=1, help="iterations of a search in one timed call")
+    parser.add_argument("--cifar", metavar="FOLDER", help="images of CIFAR-10 in binary form instead of random numbers")
     parser.add_argument("--idx", metavar="FOLDER", help="images in IDX form instead of random numbers")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
