@@ -9,6 +9,7 @@ stop_all() {
   rm -rf "$work"
 }
 trap stop_all EXIT
+trap '' PIPE # a peer that was killed is noted, and the others go on
 python=${PYTHON:-python3}
 
 note() { echo "$*" >>"$work/notes"; }

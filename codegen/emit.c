@@ -108,7 +108,7 @@ static LLVMTypeRef integers(const ftso_emitter *e, unsigned bits)
 }
 
 /* A vector of `count` lanes, lane l of which is lane from[l] of both vectors in a row; anything where they have none. */
-static LLVMValueRef lanes_of(const ftso_emitter *e, LLVMValueRef a, LLVMValueRef b,
+static LLVMValueRef shuffled(const ftso_emitter *e, LLVMValueRef a, LLVMValueRef b,
                              const int64_t *from, int64_t count)
 {
     LLVMValueRef lanes[64];
@@ -127,7 +127,7 @@ static LLVMValueRef with_lanes(const ftso_emitter *e, LLVMValueRef a, LLVMValueR
     int64_t from[64];
     if (first == 0 && count == LLVMGetVectorSize(LLVMTypeOf(a))) return a;
     for (int64_t l = 0; l < count; l++) from[l] = first + l;
-    return lanes_of(e, a, b, from, count);
+    return shuffled(e, a, b, from, count);
 }
 
 LLVMValueRef ftso_emit_spliced(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, int64_t first)
@@ -143,7 +143,7 @@ LLVMValueRef ftso_emit_spread_lane(ftso_emitter *e, LLVMValueRef vector, int64_t
 {
     int64_t from[64], unit = ftso_emit_unit(e);
     for (int64_t l = 0; l < e->target.vector_floats; l++) from[l] = l / unit * unit + lane;
-    return lanes_of(e, vector, NULL, from, e->target.vector_floats);
+    return shuffled(e, vector, NULL, from, e->target.vector_floats);
 }
 
 LLVMValueRef ftso_emit_for_pixels(ftso_emitter *e, LLVMValueRef unit)
@@ -151,7 +151,7 @@ LLVMValueRef ftso_emit_for_pixels(ftso_emitter *e, LLVMValueRef unit)
     int64_t from[64];
     if (e->pixels == 1) return unit;
     for (int64_t l = 0; l < e->target.vector_floats; l++) from[l] = l % ftso_emit_unit(e);
-    return lanes_of(e, unit, NULL, from, e->target.vector_floats);
+    return shuffled(e, unit, NULL, from, e->target.vector_floats);
 }
 
 LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector)
@@ -159,7 +159,7 @@ LLVMValueRef ftso_emit_fold(ftso_emitter *e, LLVMValueRef vector)
     int64_t from[64], v = e->target.vector_floats;
     for (int64_t half = v / 2; half >= ftso_emit_unit(e); half /= 2) {
         for (int64_t l = 0; l < v; l++) from[l] = l < half ? l + half : l;
-        vector = LLVMBuildFAdd(e->builder, vector, lanes_of(e, vector, NULL, from, v), "");
+        vector = LLVMBuildFAdd(e->builder, vector, shuffled(e, vector, NULL, from, v), "");
     }
     return vector;
 }

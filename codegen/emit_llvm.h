@@ -171,6 +171,8 @@ LLVMValueRef ftso_emit_channels(ftso_emitter *e, ftso_pixel *pixel, ftso_value v
 /* Where channel `first` of kept value number `kept` lies. */
 LLVMValueRef ftso_emit_kept_at(ftso_emitter *e, const ftso_pixel *pixel, size_t kept,
                                int64_t first);
+/* Whether a node takes its channels from elsewhere and changes no number. */
+bool ftso_emit_moves_channels(const ftso_node *node);
 /* Whether nothing is evaluated for it: in memory, a core, kept, or no pointwise node. */
 bool ftso_emit_is_at_hand(const ftso_emitter *e, ftso_value value);
 /* The same of a shuffle by a network of exchanges; NULL where channels are no power of two, or too few. */

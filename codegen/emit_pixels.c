@@ -253,7 +253,7 @@ static const struct {
 } movers[] = {
     {"shuffle", do_shuffle}, {"concat", do_concat}, {"embed", do_embed}, {"slice", do_slice}};
 
-static bool is_mover(const ftso_node *node)
+bool ftso_emit_moves_channels(const ftso_node *node)
 {
     for (size_t i = 0; i < FTSO_COUNT(movers); i++)
         if (ftso_node_is(node, movers[i].name)) return true;
@@ -276,7 +276,7 @@ static bool find_uniform(const ftso_emitter *e, ftso_value value)
 {
     const ftso_node *node = ftso_graph_node(e->schedule->graph, value);
     if (ftso_emit_is_at_hand(e, value)) return true;
-    if (is_mover(node) && !by_whole_vectors(e, node)) return false;
+    if (ftso_emit_moves_channels(node) && !by_whole_vectors(e, node)) return false;
     for (uint32_t i = 0; i < ftso_node_needs(node); i++)
         if (!ftso_emit_is_uniform(e, node->inputs[i])) return false;
     return true;

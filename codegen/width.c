@@ -6,6 +6,7 @@
  * Must hold: both follow from the region and the target alone.
  */
 #include "codegen/codegen_internal.h"
+#include "codegen/emit_llvm.h"
 
 #include <math.h>
 
@@ -70,16 +71,13 @@ static bool is_thin(const thin *t, ftso_shape shape)
  */
 static bool allows(const thin *t, ftso_value value)
 {
-    static const char *const movers[] = {"slice", "concat", "embed", "shuffle"};
     const ftso_graph *graph = t->schedule->graph;
     const ftso_node *node = ftso_graph_node(graph, value);
-    bool moves = false;
-    for (size_t i = 0; i < FTSO_COUNT(movers); i++) moves = moves || ftso_node_is(node, movers[i]);
     if (ftso_op_attr(node->op, "stride") >= 0 && ftso_node_int(node, "stride") != 1) return false;
     if (is_map(node->shape) && !is_thin(t, node->shape))
         return ftso_value_role(graph, value) == FTSO_ROLE_POINTWISE &&
                node->shape.dim[2] == t->height && node->shape.dim[3] == t->width;
-    for (uint32_t i = 0; i < ftso_node_needs(node) && !moves; i++) {
+    for (uint32_t i = 0; i < ftso_node_needs(node) && !ftso_emit_moves_channels(node); i++) {
         ftso_shape shape = ftso_graph_shape(graph, node->inputs[i]);
         if (is_map(shape) && !is_thin(t, shape)) return false;
     }
