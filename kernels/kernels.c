@@ -1,5 +1,6 @@
 /*
- * The table of kernel classes, and what they share: geometry of windows, bands of rows, register blocks.
+ * The table of kernel classes, and what they share: geometry of windows, bands of rows, register blocks, rows of pixels
+ * that neighbouring taps see, memory asked for ahead.
  */
 #include "kernels/kernels_internal.h"
 

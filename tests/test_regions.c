@@ -416,6 +416,30 @@ static void a_slice_for_many_is_stored(void **state)
     }
 }
 
+/* A slice whose ways to a few cores are more than an integer counts. */
+static void ways_to_a_core_do_not_overflow(void **state)
+{
+    (void)state;
+    enum { SUMS = 40 };
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_graph *graph = FTSO_NEW(&arena, ftso_graph);
+    ftso_graph_init(graph, &arena, ftso_primitives());
+    ftso_value x = ftso_graph_input(graph, "x", ftso_shape_image(2, 8, 3, 3));
+    ftso_attr_value range[] = {FTSO_I(0), FTSO_I(4)};
+    ftso_value sum = ftso_graph_add(graph, "slice", &x, 1, range, 2);
+    for (int i = 0; i < SUMS; i++) {
+        ftso_value half = ftso_graph_unary(graph, "relu", sum);
+        sum = ftso_graph_binary(graph, "sub", sum, half);
+    }
+    ftso_value w = ftso_graph_input(graph, "w", ftso_shape_weight(4, 4, 1, 1));
+    ftso_graph_output(graph, "y", ftso_graph_binary(graph, "conv", sum, w), FTSO_NO_VALUE);
+    ftso_schedule *schedule;
+    test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+    nets_same_schedule(graph, schedule, 2, 1e-8);
+    ftso_arena_deinit(&arena);
+}
+
 static void what_has_no_kernel_is_refused(void **state)
 {
     (void)state;
@@ -444,6 +468,7 @@ int main(void)
         cmocka_unit_test(depthwise_leads),
         cmocka_unit_test(gradients_run_beside),
         cmocka_unit_test(a_slice_for_many_is_stored),
+        cmocka_unit_test(ways_to_a_core_do_not_overflow),
         cmocka_unit_test(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

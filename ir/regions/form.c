@@ -473,6 +473,8 @@ static void find_parts(ftso_former *f)
             else if (image_operands(f->graph, &f->graph->nodes[user]) <= 2)
                 cores[v] += cores[user];
         }
+        /* a core counts once for each way to it, and ways double with every sum that they meet in */
+        if (cores[v] > LEAST_CORES) cores[v] = LEAST_CORES;
         if (!ftso_node_is(node, "slice") || cores[v] < LEAST_CORES) continue;
         ftso_shape whole = f->graph->nodes[node->inputs[0]].shape;
         if (2 * node->shape.dim[1] <= whole.dim[1]) f->forced[v] = true;
