@@ -20,7 +20,8 @@ typedef struct ftso_target {
     int vector_floats;                   /* 4 SSE2 and NEON, 8 AVX2, 16 AVX-512 */
     int vector_registers;                /* 16 or 32 */
     bool has_fma;
-    bool has_bf16; /* rounds vectors to bf16 in one instruction (AVX-512 BF16) */
+    bool permutes_two; /* any lanes of two vectors in one instruction (AVX-512) */
+    bool has_bf16;     /* rounds vectors to bf16 in one instruction (AVX-512 BF16) */
 } ftso_target;
 
 /* The host. */

@@ -2,11 +2,13 @@
  * Channel shuffles as networks: where channels are a power of two, a shuffle is a rotation of the bits of the channel's number.
  *
  * Positions are those bits: the low ones number the lane, the others the vector. A step permutes positions and takes one machine
- * instruction a vector (unpack, shuffle of pairs, exchange of halves); what is in the upper bits is a matter of names and costs
- * nothing. The shortest sequence of steps is looked for; vectors between two steps are evaluated once a pixel.
+ * instruction a vector (unpack, shuffle of pairs, exchange of halves; where a target permutes two vectors at will, the exchange
+ * of any lane's bit, and the last step puts all lanes in order); what is in the upper bits is a matter of names and costs nothing. The shortest sequence of steps is looked for; vectors between two steps are evaluated once a pixel.
  * Must hold: lanes move, no arithmetic is done; any sequence gives the same bits.
  */
 #include "codegen/emit_llvm.h"
+
+#include <string.h>
 
 enum { MAX_BITS = 12, MAX_STEPS = 5, MAX_KINDS = 8 };
 
@@ -17,6 +19,7 @@ typedef struct step {
 
 typedef struct ftso_rotation {
     int bits, lane_bits, by; /* the bits of a channel's number, and how far they are rotated up */
+    bool at_will;            /* lanes of two vectors in any order are one step */
     bool found;
     int count;
     step steps[MAX_STEPS];
@@ -32,12 +35,12 @@ static int log2_of(int64_t n)
 }
 
 /* The steps that bring vector bit v into the lanes, one instruction each on any machine with vectors of 2^lane_bits. */
-static int kinds_of(int bits, int lane_bits, int v, step *out)
+static int kinds_of(const rotation *n, int v, step *out)
 {
-    int count = 0;
+    int count = 0, bits = n->bits, lane_bits = n->lane_bits;
     step same;
     for (int p = 0; p < bits; p++) same.from[p] = (int8_t)p;
-    if (lane_bits >= 2) {
+    if (lane_bits >= 2 && !n->at_will) {
         step unpack = same, pairs = same, halves = same;
         unpack.from[0] = (int8_t)v, unpack.from[1] = 0, unpack.from[v] = 1;
         pairs.from[0] = 1, pairs.from[1] = (int8_t)v, pairs.from[v] = 0;
@@ -46,7 +49,7 @@ static int kinds_of(int bits, int lane_bits, int v, step *out)
         out[count++] = pairs;
         out[count++] = halves;
     }
-    for (int l = 2; l < lane_bits; l++) {
+    for (int l = n->at_will ? 0 : 2; l < lane_bits; l++) {
         step exchange = same;
         exchange.from[l] = (int8_t)v, exchange.from[v] = (int8_t)l;
         out[count++] = exchange;
@@ -55,11 +58,30 @@ static int kinds_of(int bits, int lane_bits, int v, step *out)
     return count;
 }
 
+/* Where what position p holds belongs. */
+static int goal_of(const rotation *n, int p)
+{
+    return (n->held[p] + n->by) % n->bits;
+}
+
 static bool in_lanes(const rotation *n)
 {
     for (int p = 0; p < n->lane_bits; p++)
-        if ((n->held[p] + n->by) % n->bits != p) return false;
+        if (n->at_will ? goal_of(n, p) >= n->lane_bits : goal_of(n, p) != p) return false;
     return true;
+}
+
+/* The last step leaves all lanes in order. */
+static void order_lanes(rotation *n)
+{
+    step *last = &n->steps[n->count - 1], unordered = *last;
+    int8_t held[MAX_BITS];
+    memcpy(held, n->held, sizeof(held));
+    for (int p = 0; p < n->lane_bits; p++) {
+        int to = (held[p] + n->by) % n->bits;
+        last->from[to] = unordered.from[p];
+        n->held[to] = held[p];
+    }
 }
 
 /* Whether so many steps more bring every bit that belongs into a lane to its place. */
@@ -68,9 +90,9 @@ static bool find_steps(rotation *n, int most)
     if (in_lanes(n)) return true;
     if (most == 0) return false;
     for (int v = n->lane_bits; v < n->bits; v++) {
-        if ((n->held[v] + n->by) % n->bits >= n->lane_bits) continue;
+        if (goal_of(n, v) >= n->lane_bits) continue;
         step kinds[MAX_KINDS];
-        int count = kinds_of(n->bits, n->lane_bits, v, kinds);
+        int count = kinds_of(n, v, kinds);
         for (int k = 0; k < count; k++) {
             rotation next = *n;
             for (int p = 0; p < n->bits; p++) next.held[p] = n->held[kinds[k].from[p]];
@@ -89,12 +111,17 @@ static const rotation *rotation_for(ftso_emitter *e, int bits, int lane_bits, in
     for (const rotation *n = e->rotations; n; n = n->next)
         if (n->bits == bits && n->by == by) return n->found ? n : NULL;
     rotation *n = FTSO_ARRAY(e->arena, rotation, 1);
-    *n = (rotation){.bits = bits, .lane_bits = lane_bits, .by = by, .next = e->rotations};
+    *n = (rotation){.bits = bits,
+                    .lane_bits = lane_bits,
+                    .by = by,
+                    .at_will = e->target.permutes_two,
+                    .next = e->rotations};
     e->rotations = n;
     for (int most = 0; !n->found && most <= MAX_STEPS; most++) {
         for (int p = 0; p < bits; p++) n->held[p] = (int8_t)p;
         n->found = find_steps(n, most);
     }
+    if (n->found && n->count && n->at_will) order_lanes(n);
     return n->found ? n : NULL;
 }
 
@@ -138,7 +165,7 @@ LLVMValueRef ftso_emit_rotated(ftso_emitter *e, ftso_pixel *pixel, const ftso_no
     /* the upper bits of the result's number, by where the steps left them */
     int64_t number = 0;
     for (int p = lane_bits; p < bits; p++) {
-        int to = (n->held[p] + by) % bits;
+        int to = goal_of(n, p);
         number |= (first >> to & 1) << (p - lane_bits);
     }
     return behind(e, pixel, node, n, n->count, number);

@@ -39,6 +39,7 @@ ftso_status ftso_target_host(ftso_arena *arena, ftso_target *out)
     out->vector_floats = avx512 ? 16 : avx2 ? 8 : 4;
     out->vector_registers = avx512 ? 32 : 16;
     out->has_fma = avx512 || avx2;
+    out->permutes_two = avx512;
     out->has_bf16 = avx512 && has(out->features, "avx512bf16");
     return FTSO_STATUS_OK;
 }
@@ -47,14 +48,15 @@ ftso_status ftso_target_host(ftso_arena *arena, ftso_target *out)
 static const struct {
     const char *name, *features;
     int vector_floats, vector_registers;
-    bool has_fma;
+    bool has_fma, permutes_two;
     const char *needs[8];
 } levels[] = {
-    {"x86-64", "+sse2", 4, 16, false, {0}},
+    {"x86-64", "+sse2", 4, 16, false, false, {0}},
     {"x86-64-v2",
      "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt",
      4,
      16,
+     false,
      false,
      {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"}},
     {"x86-64-v3",
@@ -62,11 +64,13 @@ static const struct {
      8,
      16,
      true,
+     false,
      {"avx", "avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"}},
     {"x86-64-v4",
      "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl",
      16,
      32,
+     true,
      true,
      {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"}},
 };
@@ -82,6 +86,7 @@ ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *
         out->vector_floats = levels[i].vector_floats;
         out->vector_registers = levels[i].vector_registers;
         out->has_fma = levels[i].has_fma;
+        out->permutes_two = levels[i].permutes_two;
         out->has_bf16 = false; /* no level has it */
         return FTSO_STATUS_OK;
     }
@@ -99,11 +104,11 @@ static const ftso_system systems[] = {
     {"aarch64-linux-gnu",
      "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
      "libturbojpeg0-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64",
-     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true, false}},
+     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true, false, false}},
     {"riscv64-linux-gnu",
      "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
      NULL,
-     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true, false}},
+     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true, false, false}},
 };
 
 const ftso_system *ftso_system_rows(size_t *out_count)

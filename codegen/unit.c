@@ -37,10 +37,10 @@ ftso_unit_key ftso_unit_key_of(const ftso_compiler_options *options, const ftso_
     LLVMGetVersion(&major, &minor, &patch);
     ftso_text text;
     ftso_text_init(&text);
-    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d %d\n%s %s\n%d %d\n", identity,
+    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d %d %d\n%s %s\n%d %d\n", identity,
                      major, minor, patch, t->triple, t->cpu, t->features, t->vector_floats,
-                     t->vector_registers, t->has_fma, t->has_bf16, pipeline, llvm_options[1],
-                     options->tuning.pixel_block, options->tuning.channel_block);
+                     t->vector_registers, t->has_fma, t->permutes_two, t->has_bf16, pipeline,
+                     llvm_options[1], options->tuning.pixel_block, options->tuning.channel_block);
     ftso_region_key(schedule, region, &text);
     FTSO_ASSERT(!text.failed);
     uint64_t low = ftso_hash(FTSO_HASH_SEED, text.data, text.length);
