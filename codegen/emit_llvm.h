@@ -26,8 +26,8 @@ typedef struct ftso_emitter {
     LLVMTypeRef f32, f64, i32, i64, pointer, vector, vector64; /* vectors of target.vector_floats */
     const ftso_schedule *schedule;
     const ftso_region *region;
-    const ftso_value
-        *cores; /* the region's cores, then its leads: what the epilogue finds in scratch */
+    const ftso_value *
+        cores; /* the region's cores, leads and pools in this order: what the epilogue finds in scratch */
     size_t core_count;
     ftso_arena *arena;
     /* of the function being emitted */

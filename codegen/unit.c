@@ -108,11 +108,11 @@ static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
     e->tuning = options->tuning;
     e->schedule = schedule;
     e->region = region;
-    e->core_count = region->core_count + region->lead_count;
-    ftso_value *cores = FTSO_ARRAY(arena, ftso_value, e->core_count + 1);
-    for (size_t i = 0; i < region->core_count; i++) cores[i] = region->cores[i];
-    for (size_t i = 0; i < region->lead_count; i++)
-        cores[region->core_count + i] = region->leads[i];
+    ftso_value *cores = FTSO_ARRAY(
+        arena, ftso_value, region->core_count + region->lead_count + region->pool_count + 1);
+    for (size_t i = 0; i < region->core_count; i++) cores[e->core_count++] = region->cores[i];
+    for (size_t i = 0; i < region->lead_count; i++) cores[e->core_count++] = region->leads[i];
+    for (size_t i = 0; i < region->pool_count; i++) cores[e->core_count++] = region->pools[i];
     e->cores = cores;
     e->context = LLVMContextCreate();
     e->module = LLVMModuleCreateWithNameInContext(region->kernel_class, e->context);

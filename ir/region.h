@@ -94,6 +94,9 @@ uint32_t ftso_node_needs(const ftso_node *node);
  * - Weight gradients beside a single core: `conv_dw` and `dwconv_dw` whose first operand is also the operand of that core, a
  *   `conv_dx` or `dwconv_dx` that covers it, or the operand of the lead of such a core. They are in `nodes`, in `writes`, and
  *   not in `cores`; their second operand is a value that other regions make, or a prologue.
+ * - Pool gradients beside `conv_dx` cores: their windows lie side by side and cover the cores' map (ftso_tiles_map), with the stride
+ *   of the last core. They are in `nodes` and not in `cores`; their results may be part of the epilogue, like a core's, and
+ *   their operands follow from nothing that the cores make.
  * - A region that makes images makes all of them on one map [H, W]. Reductions run over that map: `channel_sum` and
  *   `channel_dot` are written as vectors [C], `dot` as a scalar; other results without a batch (a weight gradient, the
  *   loss) are written in canonical order. All of these have exactly their elements: nothing may be stored past the end.
@@ -113,6 +116,8 @@ typedef struct ftso_region {
     size_t lead_count;
     ftso_value *gradients; /* weight gradients that read what the core reads, or its lead */
     size_t gradient_count;
+    ftso_value *pools; /* gradients of pools on the cores' map */
+    size_t pool_count;
     ftso_value *nodes; /* all computed here, cores included, topological */
     size_t node_count;
     ftso_value *

@@ -208,6 +208,37 @@ void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d);
 void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d);
 
 /*
+ * A pool or its gradient at work on a band: alone in its region, or a gradient beside contractions on the map that its windows
+ * cover (ftso_region.pools). The values of the last group are of the band at hand.
+ */
+typedef struct ftso_pooling {
+    ftso_emitter *e;
+    const struct ftso_pooling_kind *kind;
+    ftso_value value, x, dy;
+    int64_t kernel, stride, top, left; /* of the window */
+    int64_t in_h, in_w, out_h, out_w;  /* of the pool: its operand's map and its result's */
+    int64_t stored, tile_h, tile_w;    /* tile: the whole padded map */
+    int64_t rows;                      /* of the pool's in a band */
+    bool assigns;        /* no two windows share a pixel: what one passes back is no sum */
+    LLVMValueRef shares; /* 1 / taps inside the image, by output pixel: a constant array */
+    int64_t tile_offset, result_offset, other_offset; /* floats into scratch */
+    LLVMValueRef tile, other, result; /* padded operand; dy; what the epilogue reads */
+    LLVMValueRef band;
+    const ftso_ahead *ahead;
+} ftso_pooling;
+
+ftso_pooling ftso_pooling_of(ftso_emitter *e, ftso_value value);
+/* Floats that a row of the pool's takes in scratch, for the choice of bands. */
+int64_t ftso_pooling_row_floats(const ftso_pooling *pool);
+/* Bands have so many of the pool's rows; what they need is placed behind *scratch floats. */
+void ftso_pooling_place(ftso_pooling *pool, int64_t rows, int64_t *scratch);
+/* How many steps of a band can ask for lines ahead. */
+int64_t ftso_pooling_steps(const ftso_pooling *pool);
+/* From memory to the band's results, at pool->result. */
+void ftso_pooling_run(ftso_pooling *pool, LLVMValueRef image, LLVMValueRef band,
+                      const ftso_ahead *ahead);
+
+/*
  * A weight gradient at work: conv_dw(dy, x) or dwconv_dw(dy, x), alone in its region or beside the core that reads dy. Out: one
  * slot of float sums per item, which finish adds up in item order, in double.
  */

@@ -12,7 +12,14 @@
 static const char *const operators[] = {"dwconv",   "dwconv_dx",   "dwconv_dw",  "max_pool",
                                         "avg_pool", "max_pool_dx", "avg_pool_dx"};
 
-enum { BARE_CASES = 24, WRAPPED_CASES = 24, BACKWARD_CASES = 30, LED_CASES = 24, MANY_IMAGES = 70 };
+enum {
+    BARE_CASES = 24,
+    WRAPPED_CASES = 24,
+    BACKWARD_CASES = 30,
+    LED_CASES = 24,
+    POOLED_CASES = 24,
+    MANY_IMAGES = 70
+};
 
 static int lab_setup(void **state)
 {
@@ -202,6 +209,49 @@ static void backward(void **state)
     assert_true(beside > BACKWARD_CASES && leads > BACKWARD_CASES / 4);
 }
 
+/* A part of an image through a convolution with a stride, the rest through a pool of as many pixels, and the gradients of both, which
+ * read one image: the pool's runs beside the convolution's. */
+static void pools_beside(void **state)
+{
+    test_random random = {113};
+    for (int i = 0; i < POOLED_CASES; i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        wrapping w = {&graph, &random, 0};
+        int64_t stride = i % 4 == 3 ? 3 : 2, part = 1 + test_below(&random, 20),
+                rest = 1 + test_below(&random, 40), made = 1 + test_below(&random, 9),
+                images = i % 6 ? 1 + test_below(&random, 4) : MANY_IMAGES;
+        if (images == MANY_IMAGES && made > 4) made = 4;
+        ftso_shape shape = ftso_shape_image(images, part + rest, made * stride, made * stride);
+        ftso_value x = wrapping_operand(&w, shape),
+                   kernel = wrapping_leaf(&w, ftso_shape_weight(part, part, 1, 1));
+        ftso_attr_value first[] = {FTSO_I(0), FTSO_I(part)},
+                        last[] = {FTSO_I(part), FTSO_I(part + rest)}, attrs[FTSO_MAX_ATTRS] = {{0}};
+        ftso_value parts[] = {ftso_graph_add(&graph, "slice", &x, 1, first, 2), kernel},
+                   other = ftso_graph_add(&graph, "slice", &x, 1, last, 2), halves[2];
+        ftso_attr_value window[6] = {FTSO_I(stride), FTSO_I(stride)};
+        halves[1] = ftso_graph_add(&graph, i % 3 ? "max_pool" : "avg_pool", &other, 1, window, 6);
+        const ftso_op *conv = ftso_op_find(graph.ops, "conv");
+        for (int a = 0; a < conv->attr_count; a++) attrs[a] = conv->attrs[a].fallback;
+        attrs[ftso_op_attr(conv, "stride")] = FTSO_I(stride);
+        halves[0] = ftso_graph_add(&graph, "conv", parts, 2, attrs, (size_t)conv->attr_count);
+        ftso_value y = ftso_graph_add(&graph, "concat", halves, 2, NULL, 0),
+                   dy = wrapping_operand(&w, ftso_graph_shape(&graph, y)), gradient;
+        ftso_graph_gradient(&graph, ftso_graph_binary(&graph, "dot", y, dy), &x, 1, &gradient);
+        wrapping_results(&w, gradient);
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
+        size_t pools = 0;
+        for (size_t r = 0; r < schedule->region_count; r++)
+            pools += schedule->regions[r].pool_count;
+        assert_int_equal(pools, 1);
+        kernel_lab_check(*state, &graph, NULL, NULL, (uint64_t)i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* Kernels wider than what a register block holds. */
 static void large_kernels(void **state)
 {
@@ -249,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrapped, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(led, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(backward, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(pools_beside, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(large_kernels, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -365,6 +365,73 @@ static void gradients_run_beside(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/*
+ * Gradients of a convolution and of a pool with stride two, each of half of one image's channels, side by side. `kernel`: of the pool.
+ */
+static ftso_graph *convolution_and_pool(ftso_arena *arena, int64_t kernel)
+{
+    ftso_graph *graph = FTSO_NEW(arena, ftso_graph);
+    ftso_graph_init(graph, arena, ftso_primitives());
+    ftso_value dy = ftso_graph_input(graph, "dy", ftso_shape_image(2, 8, 3, 3)),
+               x = ftso_graph_input(graph, "x", ftso_shape_image(2, 4, 6, 6)),
+               w = ftso_graph_input(graph, "w", ftso_shape_weight(4, 5, 1, 1));
+    ftso_attr_value first[] = {FTSO_I(0), FTSO_I(4)}, last[] = {FTSO_I(4), FTSO_I(8)},
+                    window[6] = {FTSO_I(kernel),
+                                 FTSO_I(2),
+                                 FTSO_I(kernel / 2 - 1 + kernel % 2),
+                                 FTSO_I(0),
+                                 FTSO_I(kernel / 2 - 1 + kernel % 2),
+                                 FTSO_I(0)},
+                    attrs[FTSO_MAX_ATTRS];
+    const ftso_op *conv_dx = ftso_op_find(graph->ops, "conv_dx");
+    for (int i = 0; i < conv_dx->attr_count; i++) attrs[i] = conv_dx->attrs[i].fallback;
+    attrs[ftso_op_attr(conv_dx, "stride")] = FTSO_I(2);
+    attrs[ftso_op_attr(conv_dx, "height")] = attrs[ftso_op_attr(conv_dx, "width")] = FTSO_I(6);
+    ftso_value of_conv[] = {ftso_graph_add(graph, "slice", &dy, 1, first, 2), w};
+    ftso_value parts[2];
+    parts[0] = ftso_graph_add(graph, "conv_dx", of_conv, 2, attrs, (size_t)conv_dx->attr_count);
+    ftso_value of_pool[] = {ftso_graph_add(graph, "slice", &dy, 1, last, 2), x};
+    parts[1] = ftso_graph_add(graph, "max_pool_dx", of_pool, 2, window, 6);
+    ftso_value y = ftso_graph_add(graph, "concat", parts, 2, NULL, 0);
+    ftso_graph_output(graph, "y", y, FTSO_NO_VALUE);
+    ftso_graph_output(graph, "sum", ftso_graph_unary(graph, "channel_sum", y), FTSO_NO_VALUE);
+    return graph;
+}
+
+static void pools_run_beside(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_schedule *schedule;
+    ftso_graph *graph = convolution_and_pool(&arena, 2);
+    test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+    nets_same_schedule(graph, schedule, 2, 1e-8);
+    assert_int_equal(schedule->region_count, 1);
+    ftso_region *region = &schedule->regions[0], whole = *region;
+    assert_string_equal(region->kernel_class, "contract");
+    assert_int_equal(region->pool_count, 1);
+    assert_int_equal(region->write_count, 2);
+    region->pool_count = 0;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    region->pools = region->cores;
+    assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
+    *region = whole;
+    test_ok(ftso_schedule_verify(schedule));
+    /* windows that share pixels, and the switches */
+    test_ok(ftso_schedule_form(&arena, convolution_and_pool(&arena, 3), NULL, &schedule));
+    assert_int_equal(schedule->region_count, 2);
+    for (int epilogue = 0; epilogue < 2; epilogue++) {
+        ftso_fusion fusion = ftso_fusion_default();
+        *(epilogue ? &fusion.epilogue : &fusion.horizontal) = false;
+        test_ok(ftso_schedule_form(&arena, graph, &fusion, &schedule));
+        for (size_t r = 0; r < schedule->region_count; r++)
+            assert_int_equal(schedule->regions[r].pool_count, 0);
+    }
+    ftso_arena_deinit(&arena);
+}
+
 /* `count` depthwise convolutions of relu(slice), each with its own weights, of `part` of eight channels. */
 static ftso_graph *readers_of_a_slice(ftso_arena *arena, int count, int64_t part)
 {
@@ -467,6 +534,7 @@ int main(void)
         cmocka_unit_test(independent_algebra_is_cut),
         cmocka_unit_test(depthwise_leads),
         cmocka_unit_test(gradients_run_beside),
+        cmocka_unit_test(pools_run_beside),
         cmocka_unit_test(a_slice_for_many_is_stored),
         cmocka_unit_test(ways_to_a_core_do_not_overflow),
         cmocka_unit_test(what_has_no_kernel_is_refused),

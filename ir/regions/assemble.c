@@ -221,7 +221,8 @@ static void emit_draft(assembler *a, int d)
     ftso_region region = {.kernel_class = draft->kernel_class};
     lists room = {0};
     a->gathering++;
-    size_t core_capacity = 0, lead_capacity = 0, gradient_capacity = 0, write_capacity = 0;
+    size_t core_capacity = 0, lead_capacity = 0, gradient_capacity = 0, pool_capacity = 0,
+           write_capacity = 0;
     for (size_t i = 0; i < draft->lead_count; i++)
         FTSO_PUSH(a->arena, region.leads, region.lead_count, lead_capacity, draft->leads[i]);
     for (size_t i = 0; i < draft->core_count; i++) {
@@ -229,6 +230,10 @@ static void emit_draft(assembler *a, int d)
         visit(a, &region, &room, draft->cores[i], d);
         if (!ftso_former_is_image(f, draft->cores[i]))
             FTSO_PUSH(a->arena, region.writes, region.write_count, write_capacity, draft->cores[i]);
+    }
+    for (size_t i = 0; i < draft->pool_count; i++) {
+        FTSO_PUSH(a->arena, region.pools, region.pool_count, pool_capacity, draft->pools[i]);
+        visit(a, &region, &room, draft->pools[i], d);
     }
     for (size_t i = 0; i < draft->gradient_count; i++) {
         ftso_value value = draft->gradients[i];

@@ -110,6 +110,8 @@ static bool is_origin(const ftso_draft *draft, ftso_value value)
         if (draft->cores[i] == value) return true;
     for (size_t i = 0; i < draft->lead_count; i++)
         if (draft->leads[i] == value) return true;
+    for (size_t i = 0; i < draft->pool_count; i++)
+        if (draft->pools[i] == value) return true;
     for (size_t i = 0; i < draft->stored_count; i++)
         if (draft->stored[i] == value) return true;
     return false;

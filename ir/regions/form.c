@@ -305,13 +305,51 @@ static int led_back_draft(ftso_former *f, const ftso_node *node)
     return home;
 }
 
-static void add_core(ftso_former *f, ftso_value value, int home)
+/* Whether the value is computed from the image, among others; a concat's parts count each. */
+static bool comes_from(const ftso_former *f, ftso_value value, ftso_value image)
 {
-    const ftso_node *node = &f->graph->nodes[value];
-    ftso_draft *draft = &f->drafts[home];
-    FTSO_PUSH(f->arena, draft->cores, draft->core_count, draft->core_capacity, value);
+    const ftso_sources *of = &f->sources[value];
+    for (size_t i = 0; i < of->count; i++) {
+        if (of->items[i] == image) return true;
+        const ftso_node *node = &f->graph->nodes[of->items[i]];
+        for (uint32_t k = 0; ftso_node_is(node, "concat") && k < node->input_count; k++)
+            if (comes_from(f, node->inputs[k], image)) return true;
+    }
+    return false;
+}
+
+static bool share_source(const ftso_former *f, ftso_value a, ftso_value b)
+{
+    const ftso_sources *of = &f->sources[a];
+    for (size_t i = 0; i < of->count; i++)
+        if (comes_from(f, b, of->items[i])) return true;
+    return false;
+}
+
+/* The draft of transposed convolutions onto the map that the pool's windows cover, with its stride and an image in common. */
+static int tiled_draft(const ftso_former *f, const ftso_node *pool)
+{
+    int image_time, vector_time;
+    if (!f->fusion.horizontal || !f->fusion.epilogue || !ftso_tiles_map(f->graph, pool))
+        return FTSO_NOWHERE;
+    operand_times(f, pool, &image_time, &vector_time);
+    for (int d = (int)f->draft_count - 1; d > latest(image_time, vector_time); d--) {
+        const ftso_draft *draft = &f->drafts[d];
+        if (draft->core_count == 0 || draft->lead_count || !same_map(draft, pool->shape)) continue;
+        const ftso_node *core = &f->graph->nodes[draft->cores[draft->core_count - 1]];
+        if (ftso_node_is(core, "conv_dx") &&
+            ftso_node_int(core, "stride") == ftso_node_int(pool, "stride") &&
+            share_source(f, pool->inputs[0], core->inputs[0]))
+            return d;
+    }
+    return FTSO_NOWHERE;
+}
+
+/* The value is made by that draft and no other. */
+static void settle(ftso_former *f, ftso_value value, int home)
+{
     f->home[value] = f->joins[value] = home;
-    if (node->shape.batched) {
+    if (f->graph->nodes[value].shape.batched) {
         f->image_time[value] = home;
         f->sources[value] = one_source(f, value, 1);
     } else {
@@ -319,16 +357,31 @@ static void add_core(ftso_former *f, ftso_value value, int home)
     }
 }
 
+static void add_core(ftso_former *f, ftso_value value, int home)
+{
+    ftso_draft *draft = &f->drafts[home];
+    FTSO_PUSH(f->arena, draft->cores, draft->core_count, draft->core_capacity, value);
+    settle(f, value, home);
+}
+
+static void add_beside(ftso_former *f, ftso_value value, int home)
+{
+    ftso_draft *draft = &f->drafts[home];
+    if (ftso_is_weight_gradient(&f->graph->nodes[value]))
+        FTSO_PUSH(f->arena, draft->gradients, draft->gradient_count, draft->gradient_capacity,
+                  value);
+    else
+        FTSO_PUSH(f->arena, draft->pools, draft->pool_count, draft->pool_capacity, value);
+    settle(f, value, home);
+}
+
 static void place_core(ftso_former *f, ftso_value value)
 {
     const ftso_node *node = &f->graph->nodes[value];
     if (f->sum[value] != FTSO_NO_VALUE) return;
-    int home = ftso_is_weight_gradient(node) ? gradient_draft(f, node) : FTSO_NOWHERE;
+    int home = ftso_is_weight_gradient(node) ? gradient_draft(f, node) : tiled_draft(f, node);
     if (home != FTSO_NOWHERE) {
-        ftso_draft *draft = &f->drafts[home];
-        FTSO_PUSH(f->arena, draft->gradients, draft->gradient_count, draft->gradient_capacity,
-                  value);
-        f->home[value] = f->joins[value] = f->vector_time[value] = home;
+        add_beside(f, value, home);
         return;
     }
     home = horizontal_draft(f, node);

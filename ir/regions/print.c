@@ -64,6 +64,9 @@ static void print_region(const ftso_schedule *schedule, size_t number, ftso_text
     for (size_t i = 0; i < region->gradient_count; i++)
         ftso_text_printf(out, "%s%%%lu", i ? ", " : " beside ",
                          (unsigned long)region->gradients[i]);
+    for (size_t i = 0; i < region->pool_count; i++)
+        ftso_text_printf(out, "%s%%%lu", i || region->gradient_count ? ", " : " beside ",
+                         (unsigned long)region->pools[i]);
     ftso_text_puts(out, "\n");
     for (size_t i = 0; i < region->read_count; i++) {
         const ftso_node *node = ftso_graph_node(schedule->graph, region->reads[i]);

@@ -29,6 +29,8 @@ typedef struct ftso_draft {
     size_t lead_count, lead_capacity;
     ftso_value *gradients; /* weight gradients beside the core */
     size_t gradient_count, gradient_capacity;
+    ftso_value *pools; /* gradients of pools beside the cores */
+    size_t pool_count, pool_capacity;
     ftso_value *stored; /* pointwise values assigned here because they must be in memory */
     size_t stored_count, stored_capacity;
     ftso_value *touched; /* images that these read or are */
@@ -79,6 +81,8 @@ typedef struct ftso_location {
 ftso_element ftso_stored_element(const ftso_graph *graph, ftso_value value);
 /* Whether each pixel of a `conv`, or of its transpose, follows from the same pixel of its operand. */
 bool ftso_is_pixel_by_pixel(const ftso_graph *graph, const ftso_node *conv);
+/* Whether a node is the gradient of a pool whose windows lie side by side and cover the map. */
+bool ftso_tiles_map(const ftso_graph *graph, const ftso_node *node);
 /* Whether a node is a weight gradient; its operands are the gradient image and what the window saw. */
 bool ftso_is_weight_gradient(const ftso_node *node);
 /* Values that the outputs need; `arena` owns the result. */

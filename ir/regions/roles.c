@@ -86,6 +86,16 @@ bool ftso_covers_operand(const ftso_graph *graph, const ftso_node *core)
            ftso_node_int(core, "pad_right") >= 0;
 }
 
+bool ftso_tiles_map(const ftso_graph *graph, const ftso_node *node)
+{
+    if (!ftso_node_is(node, "max_pool_dx") && !ftso_node_is(node, "avg_pool_dx")) return false;
+    ftso_shape dy = graph->nodes[node->inputs[0]].shape;
+    int64_t stride = ftso_node_int(node, "stride");
+    return stride > 1 && ftso_node_int(node, "kernel") == stride &&
+           ftso_node_int(node, "pad_top") == 0 && ftso_node_int(node, "pad_left") == 0 &&
+           dy.dim[2] * stride == node->shape.dim[2] && dy.dim[3] * stride == node->shape.dim[3];
+}
+
 bool ftso_is_weight_gradient(const ftso_node *node)
 {
     return ftso_node_is(node, "conv_dw") || ftso_node_is(node, "dwconv_dw");

@@ -145,12 +145,43 @@ static ftso_status check_gradients(checker *c, const ftso_region *region, size_t
     return FTSO_STATUS_OK;
 }
 
+/* Whether the region's cores have to run before the value can be made. */
+static bool follows_cores(const checker *c, const ftso_region *region, ftso_value value)
+{
+    for (size_t i = 0; i < region->core_count; i++)
+        if (region->cores[i] == value) return true;
+    const ftso_node *node = &c->graph->nodes[value];
+    for (uint32_t k = 0; k < ftso_node_needs(node); k++)
+        for (size_t i = 0; i < region->node_count; i++)
+            if (region->nodes[i] == node->inputs[k] && follows_cores(c, region, node->inputs[k]))
+                return true;
+    return false;
+}
+
+static ftso_status check_pools(checker *c, const ftso_region *region, size_t r)
+{
+    for (size_t i = 0; i < region->pool_count; i++) {
+        ftso_value value = region->pools[i];
+        const ftso_node *pool = &c->graph->nodes[value];
+        if (!ftso_tiles_map(c->graph, pool)) return broken(r, value, "is no pool that tiles a map");
+        if (c->here[value] != r + 1) return broken(r, value, "pool not computed");
+        const ftso_node *core =
+            region->core_count ? &c->graph->nodes[region->cores[region->core_count - 1]] : NULL;
+        if (!core || !ftso_node_is(core, "conv_dx") ||
+            ftso_node_int(core, "stride") != ftso_node_int(pool, "stride"))
+            return broken(r, value, "beside no core of its stride");
+        if (follows_cores(c, region, value)) return broken(r, value, "follows from the cores");
+    }
+    return FTSO_STATUS_OK;
+}
+
 static ftso_status check_cores(checker *c, const ftso_region *region, size_t r)
 {
     size_t found = 0;
     for (size_t i = 0; i < region->node_count; i++)
         found += ftso_value_role(c->graph, region->nodes[i]) == FTSO_ROLE_CORE;
-    if (found != region->core_count + region->lead_count + region->gradient_count)
+    if (found !=
+        region->core_count + region->lead_count + region->gradient_count + region->pool_count)
         return broken(r, region->node_count ? region->nodes[0] : 0, "has a core not listed");
     const ftso_node *first = region->core_count ? &c->graph->nodes[region->cores[0]] : NULL;
     for (size_t i = 0; i < region->core_count; i++) {
@@ -251,6 +282,7 @@ ftso_status ftso_schedule_verify(const ftso_schedule *schedule)
         if (status.code == FTSO_OK) status = check_cores(&c, region, r);
         if (status.code == FTSO_OK) status = check_leads(&c, region, r);
         if (status.code == FTSO_OK) status = check_gradients(&c, region, r);
+        if (status.code == FTSO_OK) status = check_pools(&c, region, r);
         if (status.code == FTSO_OK) status = check_writes(&c, region, r);
     }
     if (status.code == FTSO_OK) status = check_end(&c);

@@ -5,7 +5,7 @@
  * epilogue. Cores that add up have an operand and a tile each, and one result: the first stores, the others add.
  * A depthwise core may lead: its result, band by band, is the operand of a 1x1 window. An operand that lies in memory as
  * the window reads it needs no tile, and results that only images follow from need no scratch. Weight gradients of the
- * same operands run beside the cores. contraction.c has the arithmetic.
+ * same operands run beside the cores, and so do the gradients of pools that cover the map. contraction.c has the arithmetic.
  */
 #include "kernels/kernels_internal.h"
 
@@ -23,6 +23,8 @@ typedef struct job {
     int64_t lead_packed, lead_tile; /* floats into shared and into scratch */
     LLVMValueRef image, first;      /* first: number of the band's first output pixel */
     ftso_gradients gradients;
+    ftso_pooling *pools; /* gradients of pools on the same map */
+    size_t pool_count;
 } job;
 
 static void emit_prepare(job *j, const char *symbol)
@@ -90,6 +92,13 @@ static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
         if (i == 0) tile_channels[i] += ftso_gradients_tile_channels(&j->gradients);
         if (!c->adds && !j->direct) result_channels += c->stored;
     }
+    j->pool_count = region->pool_count;
+    j->pools = FTSO_ARRAY(e->arena, ftso_pooling, j->pool_count + 1);
+    for (size_t i = 0; i < j->pool_count; i++) {
+        j->pools[i] = ftso_pooling_of(e, region->pools[i]);
+        result_channels +=
+            ftso_pooling_row_floats(&j->pools[i]) / j->pools[i].stride / j->cores[0].taps.out_w;
+    }
     if (parts > 1) epilogue->result_floats = j->cores[0].stored;
     ftso_shape made = ftso_kernel_shape(e, region->cores[0]);
     choose_bands(j, tile_channels, result_channels,
@@ -125,6 +134,8 @@ static int64_t place(job *j, int64_t *out_shared)
         j->lead_tile = scratch;
         scratch += ftso_band_tile_floats(e, &j->lead.band, j->lead.stored);
     }
+    for (size_t i = 0; i < j->pool_count; i++)
+        ftso_pooling_place(&j->pools[i], j->cores[0].band.rows / j->pools[i].stride, &scratch);
     ftso_gradients_place(e, &j->gradients, j->cores[0].operand, j->cores[0].band.rows, &scratch);
     *out_shared = shared;
     return scratch;
@@ -163,7 +174,7 @@ static void run_gradients(job *j, const ftso_contraction *c, LLVMValueRef band)
                        NULL, ftso_emit_at(e, c->tile, ftso_emit_i64(e, -inside)), row_floats);
 }
 
-/* One band of one image: tiles, then cores, into `results`, the lead's last. */
+/* One band of one image: tiles, then cores, into `results`, then the lead's, then the pools'. */
 static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
 {
     ftso_emitter *e = j->e;
@@ -172,10 +183,13 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
     ftso_ahead ahead =
         ftso_ahead_of(e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
                       pixels, !j->direct);
-    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, j->core_count);
-    ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, j->core_count);
+    size_t asking = j->core_count + j->pool_count;
+    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
+    ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
     for (size_t i = 0; i < j->core_count; i++) steps[i] = ftso_contraction_steps(e, &j->cores[i]);
-    ftso_ahead_deal(&ahead, steps, j->core_count, shares);
+    for (size_t i = 0; i < j->pool_count; i++)
+        steps[j->core_count + i] = ftso_pooling_steps(&j->pools[i]);
+    ftso_ahead_deal(&ahead, steps, asking, shares);
     for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
         const ftso_contraction *owner = tile_owner(j, i);
@@ -191,7 +205,11 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
         }
     }
     run_gradients(j, &j->cores[0], band);
-    if (j->led) *results = j->lead.result;
+    if (j->led) *results++ = j->lead.result;
+    for (size_t i = 0; i < j->pool_count; i++) {
+        ftso_pooling_run(&j->pools[i], j->image, band, &shares[j->core_count + i]);
+        *results++ = j->pools[i].result;
+    }
 }
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
