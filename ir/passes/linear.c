@@ -6,7 +6,8 @@
  * A value's form is a list of terms: coefficient times a chain of shuffles, slices and embeds applied to a root. The root
  * is a value that is not itself add, scale or such a link. A sum inside a sum is opened where the result is read from no
  * more roots than before: then a skip-only cell's nodes are combinations of its two inputs, while sums of unrelated
- * values stay whole. Holds: coefficients are exact algebra, nothing is approximated.
+ * values stay whole. What is emitted is the shorter of both: the same roots are read, and a channel shuffle between nodes doubles
+ * the terms of each further one. Holds: coefficients are exact algebra, nothing is approximated.
  */
 #include "ir/passes/linear_internal.h"
 
@@ -151,13 +152,19 @@ static bool try_open(ftso_linear *l, ftso_form *form, ftso_value only)
     return true;
 }
 
+/* The sum as it stands. */
 static ftso_form form_of_add(ftso_linear *l, const ftso_node *node)
 {
     ftso_form form = {0};
     size_t capacity = 0;
     for (uint32_t i = 0; i < node->input_count; i++)
         push(l, &form, &capacity, ftso_linear_peel(l, node->inputs[i]));
-    form = merge_terms(l, &form);
+    return merge_terms(l, &form);
+}
+
+/* The sum with the sums inside it opened, as far as that asks for no more roots. */
+static ftso_form open_sums(ftso_linear *l, ftso_form form)
+{
     bool changed = true;
     while (changed) {
         changed = false;
@@ -191,8 +198,9 @@ static ftso_value fold_value(ftso_linear *l, ftso_value value)
     const ftso_node *node = &l->r.in->nodes[value];
     l->r.folder.graph->origin = node->origin;
     if (node->shape.batched && ftso_node_is(node, "add") && node->input_count <= WIDEST_SUM) {
-        l->forms[value] = form_of_add(l, node);
-        return emit_form(l, &l->forms[value]);
+        ftso_form closed = form_of_add(l, node), *form = &l->forms[value];
+        *form = open_sums(l, closed);
+        return emit_form(l, closed.count < form->count ? &closed : form);
     }
     if (node->shape.batched && (ftso_node_is(node, "scale") || is_link(node))) {
         ftso_term term = ftso_linear_peel(l, value);
