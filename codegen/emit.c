@@ -319,10 +319,20 @@ int64_t ftso_emit_stored(const ftso_emitter *e, ftso_value value)
 LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements)
 {
     LLVMValueRef at = image_at(e, value, elements);
+    if (e->ahead_floats)
+        ftso_emit_prefetch(
+            e, image_at(e, value, ftso_emit_add(e, elements, ftso_emit_i64(e, e->ahead_floats))));
     if (!is_half(e, value)) return ftso_emit_from_reads(e, ftso_emit_load_vector(e, at));
     LLVMValueRef halves = LLVMBuildLoad2(e->builder, integers(e, 16), at, "");
     LLVMSetAlignment(halves, 2);
     return widened(e, ftso_emit_from_reads(e, halves));
+}
+
+/* Whether each vector of the image is a whole line of memory. */
+static bool makes_lines(const ftso_emitter *e, ftso_value value)
+{
+    return e->target.vector_floats == FTSO_LINE_FLOATS && !is_half(e, value) &&
+           e->pixels * ftso_emit_stored(e, value) % FTSO_LINE_FLOATS == 0;
 }
 
 void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
@@ -340,6 +350,13 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
     LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
     LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");
+    if (e->past_caches && makes_lines(e, value)) {
+        LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(e->i32, 1, false)),
+                        node = LLVMMDNodeInContext2(e->context, &one, 1);
+        LLVMSetAlignment(store, FTSO_LINE_FLOATS * sizeof(float));
+        LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e->context, "nontemporal", 11),
+                        LLVMMetadataAsValue(e->context, node));
+    }
 }
 
 /* In integers: half of the last bit that stays, less one where that is even; all ones where there is no number. */

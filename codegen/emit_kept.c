@@ -7,7 +7,7 @@
  */
 #include "codegen/emit_llvm.h"
 
-enum { KEPT_FLOATS = 5120, LEAST_PIXELS = 2, LINE_FLOATS = 16 };
+enum { KEPT_FLOATS = 5120, LEAST_PIXELS = 2 };
 
 /* Who needs a value of the epilogue: nodes, and shuffles among them. */
 typedef struct uses {
@@ -82,6 +82,6 @@ void ftso_emit_choose_kept(ftso_emitter *e, ftso_epilogue *epilogue, int64_t *sc
         ftso_shape shape = ftso_graph_shape(graph, epilogue->kept[i].value);
         epilogue->kept[i].offset = *scratch;
         /* a line of the cache between them, so that they do not fall on the same sets */
-        *scratch += epilogue->block_pixels * ftso_emit_round(e, shape.dim[1]) + LINE_FLOATS;
+        *scratch += epilogue->block_pixels * ftso_emit_round(e, shape.dim[1]) + FTSO_LINE_FLOATS;
     }
 }

@@ -14,6 +14,8 @@
 
 #include <llvm-c/Core.h>
 
+enum { FTSO_LINE_FLOATS = 16 }; /* of a line of memory */
+
 /* Where a function finds the memory of a value: NULL where the region has none for it. */
 typedef struct ftso_emitter {
     LLVMContextRef context;
@@ -37,6 +39,10 @@ typedef struct ftso_emitter {
     const struct ftso_kept *kept; /* inside an epilogue: what else it finds in scratch */
     size_t kept_count;
     struct ftso_rotation *rotations; /* of shuffles, as they were asked for */
+    int64_t
+        ahead_floats; /* what lies so far behind an image's vector is asked for when it is loaded; 0: nothing */
+    bool
+        past_caches; /* lines of images are written to memory as they are made, and not fetched before */
     LLVMValueRef reads_scope; /* alias scope of what the region reads; NULL: stores may change it */
 } ftso_emitter;
 

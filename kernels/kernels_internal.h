@@ -106,7 +106,7 @@ LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel);
  * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers
  * later than a prologue can wait. Few lines can be on their way at a time, so that asking has to be spread over the band.
  */
-enum { FTSO_MAX_AHEAD = 24, FTSO_LINE_FLOATS = 16 };
+enum { FTSO_MAX_AHEAD = 24 };
 typedef struct ftso_ahead {
     LLVMValueRef at[FTSO_MAX_AHEAD];
     int64_t lines[FTSO_MAX_AHEAD]; /* of the band, from there on */

@@ -328,6 +328,34 @@ static void images(void **state)
     }
 }
 
+/* Images of which caches hold but a part: what is asked for ahead, and written past the caches. */
+static void large_images(void **state)
+{
+    static const struct {
+        int64_t channels, height, width;
+    } given[] = {{16, 48, 48}, {20, 40, 40}, {36, 31, 29}, {4, 96, 96}};
+    enum { IMAGES = 21, CACHED_BYTES = 8 << 20 };
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        ftso_shape shape =
+            ftso_shape_image(IMAGES, given[i].channels, given[i].height, given[i].width);
+        assert_true(4 * (int64_t)sizeof(float) * ftso_shape_count(shape) > CACHED_BYTES);
+        ftso_value a = ftso_graph_input(&graph, "a", shape),
+                   b = ftso_graph_input(&graph, "b", shape),
+                   sum = ftso_graph_binary(&graph, "add", a, b),
+                   masked = ftso_graph_binary(&graph, "relu_mask", a, b);
+        ftso_graph_output(&graph, "sum", sum, FTSO_NO_VALUE);
+        ftso_graph_output(&graph, "masked", masked, FTSO_NO_VALUE);
+        ftso_graph_output(&graph, "products", ftso_graph_binary(&graph, "channel_dot", sum, masked),
+                          FTSO_NO_VALUE);
+        kernel_lab_check(*state, &graph, NULL, NULL, i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* ---------------------------------------------------------------- states in place, run after run */
 
 static ftso_value times(ftso_graph *graph, ftso_value x, double factor)
@@ -536,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_operator, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(vectors_and_scalars, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(images, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(large_images, lab_setup, lab_teardown),
         cmocka_unit_test(optimisers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,49 @@ static void test_storage(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* relu of two images' sum and of their difference, which are too much for caches or not. */
+static void pointwise_text(ftso_arena *arena, int64_t images, const char *cpu, ftso_text *out)
+{
+    ftso_graph graph;
+    ftso_schedule *schedule;
+    ftso_graph_init(&graph, arena, ftso_primitives());
+    ftso_shape shape = ftso_shape_image(images, 16, 32, 32);
+    ftso_value a = ftso_graph_input(&graph, "a", shape), b = ftso_graph_input(&graph, "b", shape),
+               sum = ftso_graph_binary(&graph, "add", a, b);
+    ftso_graph_output(&graph, "sum", ftso_graph_unary(&graph, "relu", sum), FTSO_NO_VALUE);
+    ftso_graph_output(&graph, "masked", ftso_graph_binary(&graph, "relu_mask", a, b),
+                      FTSO_NO_VALUE);
+    test_ok(ftso_schedule_form(arena, &graph, NULL, &schedule));
+    ftso_compiler_options options = {.kernels = ftso_kernels(), .threads = 1};
+    test_ok(ftso_target_named(arena, cpu, &options.target));
+    test_ok(ftso_compile_text(&options, schedule, false, out));
+}
+
+/* Images that no cache holds are asked for ahead, and whole lines of them written past the caches. */
+static void test_past_caches(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t images;
+        const char *cpu;
+        bool asks, past;
+    } given[] = {{64, "x86-64-v4", true, true},
+                 {64, "x86-64-v3", true, false},
+                 {8, "x86-64-v4", false, false}};
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_text text;
+        ftso_text_init(&text);
+        pointwise_text(&arena, given[i].images, given[i].cpu, &text);
+        assert_int_equal(strstr(ftso_text_get(&text), "call void @llvm.prefetch") != NULL,
+                         given[i].asks);
+        assert_int_equal(strstr(ftso_text_get(&text), "!nontemporal") != NULL, given[i].past);
+        ftso_text_deinit(&text);
+    }
+    ftso_arena_deinit(&arena);
+}
+
 /* The matcher itself: what it finds, what it misses. */
 static void test_matcher(void **state)
 {
@@ -169,8 +212,8 @@ static void test_matcher(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_matcher),
-                                       cmocka_unit_test(test_classes),
-                                       cmocka_unit_test(test_storage)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matcher), cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_storage), cmocka_unit_test(test_past_caches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
