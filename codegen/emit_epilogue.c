@@ -503,6 +503,17 @@ bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue
     return true;
 }
 
+bool ftso_emit_epilogue_is_core(const ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    const ftso_region *region = e->region;
+    ftso_value core = region->cores[0];
+    if (region->core_count != 1 || epilogue->reduction_count || epilogue->kept_count) return false;
+    for (size_t i = 0; i < region->write_count; i++)
+        if (node_of(e, region->writes[i])->shape.batched && region->writes[i] != core) return false;
+    return e->schedule->elements[core] == FTSO_ELEMENT_FP32 &&
+           ftso_emit_stored(e, core) == ftso_emit_round(e, channels_of(e, core));
+}
+
 void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,
                                LLVMValueRef number, LLVMValueRef channel,
                                const LLVMValueRef *vectors, int count)

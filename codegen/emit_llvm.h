@@ -252,6 +252,8 @@ void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVM
  * each image follows, channel by channel, from one core as wide as itself. The kernel then needs no scratch for results.
  */
 bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue);
+/* Whether it stores the one core's result as it is and where it would lie in scratch: the kernel may put it there itself. */
+bool ftso_emit_epilogue_is_core(const ftso_emitter *e, const ftso_epilogue *epilogue);
 /*
  * Stores what follows from cores[core] at pixel `number` of image n: vectors[k], k < count, are its channels
  * [channel + k * vector_floats, …).

@@ -2,7 +2,7 @@
  * Depthwise: one kernel per channel, forward and transposed (dwconv, dwconv_dx).
  *
  * In: the operand's tile under a band of rows; weights packed as [tap][stored channels]. Out: results in scratch, for the
- * epilogue or for the contraction that this core leads. Several pixels of a row and one vector of channels are summed in
+ * epilogue or for the contraction that this core leads, or in the image that they are. Several pixels of a row and one vector of channels are summed in
  * registers, a row of taps at a time, so that an operand vector is loaded once for all taps of its row; an output is a
  * sum over taps in row order.
  */
@@ -184,7 +184,7 @@ void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d)
 typedef struct job {
     ftso_emitter *e;
     ftso_depthwise d;
-    bool led;
+    bool led, in_image; /* in_image: the result is stored where it belongs, not in scratch */
     ftso_contraction lead;
     ftso_gradients gradients;
     int64_t tile_offset, result_offset; /* floats into scratch */
@@ -306,7 +306,8 @@ static int64_t describe(job *j, ftso_epilogue *epilogue, int64_t planned)
     j->tile_offset = scratch;
     scratch += ftso_band_tile_floats(e, &d->band, d->stored);
     j->result_offset = scratch;
-    scratch += d->band.rows * d->taps.out_w * d->stored;
+    j->in_image = ftso_emit_epilogue_is_core(e, epilogue);
+    if (!j->in_image) scratch += d->band.rows * d->taps.out_w * d->stored;
     if (j->led) {
         c->band = ftso_band_with(&c->taps, d->band.tile_rows);
         c->result_columns = d->band.tile_columns;
@@ -328,12 +329,19 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     ftso_gradients_begin(e, &j->gradients, epilogue, planned);
     d->packed = e->shared;
     d->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
-    d->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->result_offset));
     /* the columns beside the map stay so */
     if (j->led) ftso_emit_fill(e, d->tile, d->band.tile_rows * row_floats(j), 0);
     ftso_emit_frame(e, frame, epilogue, planned, d->taps.out_h / d->band.rows);
     j->image = frame->images.index;
     j->band = frame->rows.index;
+    LLVMValueRef first = ftso_emit_mul(e, j->band, pixels);
+    if (j->in_image) {
+        LLVMValueRef number =
+            ftso_emit_add(e, ftso_emit_mul(e, j->image, d->taps.out_h * d->taps.out_w), first);
+        d->result = ftso_emit_at(e, e->address[d->value], ftso_emit_mul(e, number, d->stored));
+    } else {
+        d->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->result_offset));
+    }
     if (j->led)
         emit_lead(j);
     else
@@ -343,8 +351,8 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
                        ftso_emit_mul(e, j->band, d->band.rows), NULL,
                        ftso_emit_at(e, d->tile, ftso_emit_i64(e, inside_tile(j))), row_floats(j));
     LLVMValueRef results[] = {d->result, NULL};
-    ftso_emit_epilogue_run(e, epilogue, j->image, ftso_emit_mul(e, j->band, pixels),
-                           ftso_emit_i64(e, pixels), results);
+    if (!j->in_image)
+        ftso_emit_epilogue_run(e, epilogue, j->image, first, ftso_emit_i64(e, pixels), results);
     ftso_emit_frame_end(e, frame);
 }
 

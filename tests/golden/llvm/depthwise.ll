@@ -32,11 +32,3 @@ store <8 x float> zeroinitializer, ptr %
 % = load <8 x float>, ptr %
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
