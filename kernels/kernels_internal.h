@@ -102,6 +102,9 @@ typedef struct ftso_seen {
 } ftso_seen;
 LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel);
 
+/* Where little is computed for each line, loads ask for what lies so far on (ftso_emitter.ahead_floats) instead. */
+enum { FTSO_AHEAD_FLOATS = 8 * FTSO_LINE_FLOATS };
+
 /*
  * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers
  * later than a prologue can wait. Few lines can be on their way at a time, so that asking has to be spread over the band.
@@ -234,7 +237,7 @@ int64_t ftso_pooling_row_floats(const ftso_pooling *pool);
 void ftso_pooling_place(ftso_pooling *pool, int64_t rows, int64_t *scratch);
 /* How many steps of a band can ask for lines ahead. */
 int64_t ftso_pooling_steps(const ftso_pooling *pool);
-/* From memory to the band's results, at pool->result. */
+/* From memory to the band's results, at pool->result; asks for lines ahead on the way, unless that is NULL. */
 void ftso_pooling_run(ftso_pooling *pool, LLVMValueRef image, LLVMValueRef band,
                       const ftso_ahead *ahead);
 

@@ -3,7 +3,7 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { AHEAD_LINES = 8, CACHED_BYTES = 8 << 20 };
+enum { CACHED_BYTES = 8 << 20 };
 
 /* Bytes of those of the values that are images. */
 static int64_t image_bytes(const ftso_emitter *e, const ftso_value *values, size_t count)
@@ -27,7 +27,7 @@ static void choose_road(ftso_emitter *e)
     int64_t moved = image_bytes(e, region->reads, region->read_count) +
                     image_bytes(e, region->writes, region->write_count);
     e->past_caches = moved > CACHED_BYTES;
-    e->ahead_floats = e->past_caches ? AHEAD_LINES * FTSO_LINE_FLOATS : 0;
+    e->ahead_floats = e->past_caches ? FTSO_AHEAD_FLOATS : 0;
 }
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,

@@ -4,6 +4,8 @@
  * In: the operand's tile with padding (minus infinity for the largest, zero for the mean). Out: results in scratch, for the
  * epilogue. Gradients add what each output passes back to rows of the padded image in scratch, outputs in row order, so every
  * pixel's sum has one order; rows that no later band adds to go through the epilogue, the others are the next band's first.
+ * Little is computed for each line of memory, so that loads ask for what comes soon; beside contractions, whose loops have time to
+ * spare, these ask for the next band's lines.
  * The largest is the first in row order, as in the operator's reference.
  */
 #include "kernels/kernels_internal.h"
@@ -428,6 +430,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     (void)schedule;
     FTSO_ASSERT(region->core_count == 1);
     ftso_emit_reads_are_constant(e);
+    e->ahead_floats = FTSO_AHEAD_FLOATS;
     ftso_pooling pool = ftso_pooling_of(e, region->cores[0]);
     bool gradient = pool.kind->gradient;
     int64_t planned = ftso_kernel_shape(e, pool.value).dim[0], scratch = 0;
@@ -444,9 +447,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_frame(e, &frame, &epilogue, planned, pool.out_h / pool.rows);
     LLVMValueRef image = frame.images.index, band = frame.rows.index;
     int64_t made = gradient ? pool.rows * pool.stride * pool.in_w : pool.rows * pool.out_w;
-    LLVMValueRef next = ftso_emit_mul(e, ftso_emit_add(e, band, ftso_emit_i64(e, 1)), made);
-    ftso_ahead ahead = ftso_ahead_of(e, pool.value, image, next, made, true);
-    ftso_pooling_run(&pool, image, band, &ahead);
+    ftso_pooling_run(&pool, image, band, NULL);
     if (gradient)
         end_gradient(&pool, &epilogue, image);
     else
