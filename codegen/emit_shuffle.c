@@ -2,13 +2,12 @@
  * Channel shuffles as networks: where channels are a power of two, a shuffle is a rotation of the bits of the channel's number.
  *
  * Positions are those bits: the low ones number the lane, the others the vector. A step permutes positions and takes one machine
- * instruction a vector (unpack, shuffle of pairs, exchange of halves; where a target permutes two vectors at will, the exchange
- * of any lane's bit, and the last step puts all lanes in order); what is in the upper bits is a matter of names and costs nothing. The shortest sequence of steps is looked for; vectors between two steps are evaluated once a pixel.
+ * instruction a vector: unpack, shuffle of pairs, exchange of halves; where a target permutes two vectors at will, the exchange of
+ * any lane's bit, and the last step puts all lanes in order. What is in the upper bits is a matter of names and costs nothing. The
+ * shortest sequence of steps is looked for; vectors between two steps are evaluated once a pixel.
  * Must hold: lanes move, no arithmetic is done; any sequence gives the same bits.
  */
 #include "codegen/emit_llvm.h"
-
-#include <string.h>
 
 enum { MAX_BITS = 12, MAX_STEPS = 5, MAX_KINDS = 8 };
 
@@ -74,13 +73,12 @@ static bool in_lanes(const rotation *n)
 /* The last step leaves all lanes in order. */
 static void order_lanes(rotation *n)
 {
-    step *last = &n->steps[n->count - 1], unordered = *last;
-    int8_t held[MAX_BITS];
-    memcpy(held, n->held, sizeof(held));
+    const rotation found = *n;
+    int last = n->count - 1;
     for (int p = 0; p < n->lane_bits; p++) {
-        int to = (held[p] + n->by) % n->bits;
-        last->from[to] = unordered.from[p];
-        n->held[to] = held[p];
+        int to = goal_of(&found, p);
+        n->steps[last].from[to] = found.steps[last].from[p];
+        n->held[to] = found.held[p];
     }
 }
 

@@ -305,14 +305,15 @@ static int led_back_draft(ftso_former *f, const ftso_node *node)
     return home;
 }
 
-/* Whether the value is computed from the image, among others; a concat's parts count each. */
+/* Whether the value is computed from the image, among others; the parts of a concat that is not in memory count each. */
 static bool comes_from(const ftso_former *f, ftso_value value, ftso_value image)
 {
     const ftso_sources *of = &f->sources[value];
     for (size_t i = 0; i < of->count; i++) {
         if (of->items[i] == image) return true;
         const ftso_node *node = &f->graph->nodes[of->items[i]];
-        for (uint32_t k = 0; ftso_node_is(node, "concat") && k < node->input_count; k++)
+        bool by_parts = ftso_node_is(node, "concat") && f->home[of->items[i]] == FTSO_NOWHERE;
+        for (uint32_t k = 0; by_parts && k < node->input_count; k++)
             if (comes_from(f, node->inputs[k], image)) return true;
     }
     return false;

@@ -145,21 +145,23 @@ static ftso_status check_gradients(checker *c, const ftso_region *region, size_t
     return FTSO_STATUS_OK;
 }
 
-/* Whether the region's cores have to run before the value can be made. */
-static bool follows_cores(const checker *c, const ftso_region *region, ftso_value value)
+/* By value: what the region can make only once its cores have run. */
+static bool *follow_cores(checker *c, const ftso_region *region)
 {
-    for (size_t i = 0; i < region->core_count; i++)
-        if (region->cores[i] == value) return true;
-    const ftso_node *node = &c->graph->nodes[value];
-    for (uint32_t k = 0; k < ftso_node_needs(node); k++)
-        for (size_t i = 0; i < region->node_count; i++)
-            if (region->nodes[i] == node->inputs[k] && follows_cores(c, region, node->inputs[k]))
-                return true;
-    return false;
+    bool *follows = FTSO_ARRAY(&c->arena, bool, c->graph->node_count);
+    for (size_t i = 0; i < region->core_count; i++) follows[region->cores[i]] = true;
+    for (size_t i = 0; i < region->node_count; i++) {
+        const ftso_node *node = &c->graph->nodes[region->nodes[i]];
+        for (uint32_t k = 0; k < ftso_node_needs(node); k++)
+            if (follows[node->inputs[k]]) follows[region->nodes[i]] = true;
+    }
+    return follows;
 }
 
 static ftso_status check_pools(checker *c, const ftso_region *region, size_t r)
 {
+    if (region->pool_count == 0) return FTSO_STATUS_OK;
+    const bool *follows = follow_cores(c, region);
     for (size_t i = 0; i < region->pool_count; i++) {
         ftso_value value = region->pools[i];
         const ftso_node *pool = &c->graph->nodes[value];
@@ -170,7 +172,7 @@ static ftso_status check_pools(checker *c, const ftso_region *region, size_t r)
         if (!core || !ftso_node_is(core, "conv_dx") ||
             ftso_node_int(core, "stride") != ftso_node_int(pool, "stride"))
             return broken(r, value, "beside no core of its stride");
-        if (follows_cores(c, region, value)) return broken(r, value, "follows from the cores");
+        if (follows[value]) return broken(r, value, "follows from the cores");
     }
     return FTSO_STATUS_OK;
 }
