@@ -366,15 +366,16 @@ static void gradients_run_beside(void **state)
 }
 
 /*
- * Gradients of a convolution and of a pool with stride two, each of half of one image's channels, side by side. `kernel`: of the pool.
+ * Gradients of a convolution and of a pool with stride two, each of half of one image's channels, side by side. `kernel`: of the pool;
+ * `chained`: which saw what the convolution's gradient is.
  */
-static ftso_graph *convolution_and_pool(ftso_arena *arena, int64_t kernel)
+static ftso_graph *convolution_and_pool(ftso_arena *arena, int64_t kernel, bool chained)
 {
     ftso_graph *graph = FTSO_NEW(arena, ftso_graph);
     ftso_graph_init(graph, arena, ftso_primitives());
     ftso_value dy = ftso_graph_input(graph, "dy", ftso_shape_image(2, 8, 3, 3)),
                x = ftso_graph_input(graph, "x", ftso_shape_image(2, 4, 6, 6)),
-               w = ftso_graph_input(graph, "w", ftso_shape_weight(4, 5, 1, 1));
+               w = ftso_graph_input(graph, "w", ftso_shape_weight(4, 4, 1, 1));
     ftso_attr_value first[] = {FTSO_I(0), FTSO_I(4)}, last[] = {FTSO_I(4), FTSO_I(8)},
                     window[6] = {FTSO_I(kernel),
                                  FTSO_I(2),
@@ -390,7 +391,8 @@ static ftso_graph *convolution_and_pool(ftso_arena *arena, int64_t kernel)
     ftso_value of_conv[] = {ftso_graph_add(graph, "slice", &dy, 1, first, 2), w};
     ftso_value parts[2];
     parts[0] = ftso_graph_add(graph, "conv_dx", of_conv, 2, attrs, (size_t)conv_dx->attr_count);
-    ftso_value of_pool[] = {ftso_graph_add(graph, "slice", &dy, 1, last, 2), x};
+    ftso_value of_pool[] = {ftso_graph_add(graph, "slice", &dy, 1, last, 2),
+                            chained ? parts[0] : x};
     parts[1] = ftso_graph_add(graph, "max_pool_dx", of_pool, 2, window, 6);
     ftso_value y = ftso_graph_add(graph, "concat", parts, 2, NULL, 0);
     ftso_graph_output(graph, "y", y, FTSO_NO_VALUE);
@@ -404,7 +406,7 @@ static void pools_run_beside(void **state)
     ftso_arena arena;
     ftso_arena_init(&arena);
     ftso_schedule *schedule;
-    ftso_graph *graph = convolution_and_pool(&arena, 2);
+    ftso_graph *graph = convolution_and_pool(&arena, 2, false);
     test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
     nets_same_schedule(graph, schedule, 2, 1e-8);
     assert_int_equal(schedule->region_count, 1);
@@ -419,8 +421,26 @@ static void pools_run_beside(void **state)
     assert_int_equal(ftso_schedule_verify(schedule).code, FTSO_ERROR_INTERNAL);
     *region = whole;
     test_ok(ftso_schedule_verify(schedule));
+    /* a pool that has to wait for the core; put beside it all the same */
+    ftso_graph *chained = convolution_and_pool(&arena, 2, true);
+    test_ok(ftso_schedule_form(&arena, chained, NULL, &schedule));
+    assert_int_equal(schedule->region_count, 2);
+    ftso_region both = schedule->regions[0], *second = &schedule->regions[1];
+    both.nodes = FTSO_ARRAY(&arena, ftso_value, both.node_count + second->node_count);
+    memcpy(both.nodes, schedule->regions[0].nodes, both.node_count * sizeof *both.nodes);
+    for (size_t i = 0; i < second->node_count; i++)
+        both.nodes[both.node_count++] = second->nodes[i];
+    both.pools = second->cores;
+    both.pool_count = 1;
+    both.writes = second->writes;
+    both.write_count = second->write_count;
+    schedule->regions[0] = both;
+    schedule->region_count = 1;
+    ftso_status status = ftso_schedule_verify(schedule);
+    assert_int_equal(status.code, FTSO_ERROR_INTERNAL);
+    assert_non_null(strstr(status.message, "follows from the cores"));
     /* windows that share pixels, and the switches */
-    test_ok(ftso_schedule_form(&arena, convolution_and_pool(&arena, 3), NULL, &schedule));
+    test_ok(ftso_schedule_form(&arena, convolution_and_pool(&arena, 3, false), NULL, &schedule));
     assert_int_equal(schedule->region_count, 2);
     for (int epilogue = 0; epilogue < 2; epilogue++) {
         ftso_fusion fusion = ftso_fusion_default();
