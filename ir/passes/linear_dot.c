@@ -2,7 +2,7 @@
  * Linear folding, the reductions: inner products of folded values.
  * In: dot, channel_dot and channel_sum nodes. Out: algebra over as few reductions as the cells need.
  *
- * dot(u, y), where u is a node's gradient and y = sum of c_t chain(z_t), is sum of c_t dot(u, chain(z_t)) if every dot(u, z_t)
+ * dot(u, y), where u is a node's gradient and y = sum of c_t chain(z_t), is sum of c_t dot(u, chain(z_t)) if each of these
  * is asked for anyway: then all betas' gradients of a skip-only cell come from each node's gradient with the cell's inputs.
  * dot(u, z) itself is the sum of a channel_dot, and through z = a y + b (batch norm's affine form) it becomes
  * a channel_dot(u, y) + b channel_sum(u): what batch norm's own gradient reads. That gradient's reductions, over sums of
@@ -14,22 +14,58 @@
 
 /* ---------------------------------------------------------------- which products are asked for */
 
-static void note_pair(ftso_pairs *pairs, ftso_value u, ftso_value y)
+/* Takes the outermost shuffles off: `sign` times their power is added to *power, a whole order counting as none. */
+static const ftso_link *without_shuffles(const ftso_link *chain, int64_t sign, int64_t *power)
 {
-    for (size_t i = 0; i < pairs->count; i++)
-        if (pairs->items[i][0] == u && pairs->items[i][1] == y) return;
-    if (pairs->count == pairs->capacity)
-        pairs->items = ftso_arena_grow(pairs->arena, pairs->items, pairs->count, &pairs->capacity,
-                                       sizeof *pairs->items);
-    pairs->items[pairs->count][0] = u;
-    pairs->items[pairs->count++][1] = y;
+    for (; chain && ftso_node_is(chain->node, "shuffle"); chain = chain->inner) {
+        const ftso_node *node = chain->node;
+        int64_t order =
+            ftso_shuffle_order(ftso_channel_count(node->shape), ftso_node_int(node, "groups"));
+        *power = ((*power + sign * ftso_node_int(node, "power")) % order + order) % order;
+    }
+    return chain;
 }
 
-static bool has_pair(const ftso_pairs *pairs, ftso_value u, ftso_value y)
+static ftso_pair pair_of(const ftso_term *u, const ftso_term *y)
 {
-    for (size_t i = 0; i < pairs->count; i++)
-        if (pairs->items[i][0] == u && pairs->items[i][1] == y) return true;
+    ftso_pair pair = {.u = u->root, .y = y->root};
+    pair.u_chain = without_shuffles(u->chain, -1, &pair.power);
+    pair.y_chain = without_shuffles(y->chain, 1, &pair.power);
+    return pair;
+}
+
+static bool same_links(const ftso_link *a, const ftso_link *b)
+{
+    while (a && b && a->node == b->node) a = a->inner, b = b->inner;
+    return !a && !b;
+}
+
+static bool has_pair(const ftso_pairs *pairs, ftso_pair pair)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        const ftso_pair *other = &pairs->items[i];
+        if (other->u == pair.u && other->y == pair.y && other->power == pair.power &&
+            same_links(other->u_chain, pair.u_chain) && same_links(other->y_chain, pair.y_chain))
+            return true;
+    }
     return false;
+}
+
+/* The chain, where it outlives the run. */
+static const ftso_link *kept_links(ftso_pairs *pairs, const ftso_link *chain)
+{
+    if (!chain) return NULL;
+    ftso_link *link = FTSO_NEW(pairs->arena, ftso_link);
+    *link = (ftso_link){chain->node, kept_links(pairs, chain->inner)};
+    return link;
+}
+
+static void note_pair(ftso_pairs *pairs, ftso_pair pair)
+{
+    if (has_pair(pairs, pair)) return;
+    pair.u_chain = kept_links(pairs, pair.u_chain);
+    pair.y_chain = kept_links(pairs, pair.y_chain);
+    FTSO_PUSH(pairs->arena, pairs->items, pairs->count, pairs->capacity, pair);
 }
 
 /* ---------------------------------------------------------------- reductions in one spelling */
@@ -143,19 +179,16 @@ static ftso_value reduce_dot(ftso_linear *l, const ftso_node *node)
     ftso_term u = ftso_linear_peel(l, node->inputs[0]), y = ftso_linear_peel(l, node->inputs[1]);
     ftso_form whole = {&y, 1}, opened = {0};
     const ftso_form *form = &whole, *inner = &l->forms[y.root];
-    if (l->collect && inner->count == 0) note_pair(l->pairs, u.root, y.root);
+    if (l->collect && inner->count == 0) note_pair(l->pairs, pair_of(&u, &y));
     bool open = inner->count > 0;
-    for (size_t i = 0; i < inner->count; i++)
-        open = open && has_pair(l->pairs, u.root, inner->terms[i].root);
-    if (open) {
-        opened.terms = FTSO_ARRAY(&f->scratch, ftso_term, inner->count);
-        opened.count = inner->count;
-        for (size_t i = 0; i < inner->count; i++) {
-            opened.terms[i] = inner->terms[i];
-            opened.terms[i].chain = ftso_linear_join(l, y.chain, inner->terms[i].chain);
-        }
-        form = &opened;
+    opened.terms = FTSO_ARRAY(&f->scratch, ftso_term, inner->count);
+    opened.count = inner->count;
+    for (size_t i = 0; i < inner->count; i++) {
+        opened.terms[i] = inner->terms[i];
+        opened.terms[i].chain = ftso_linear_join(l, y.chain, inner->terms[i].chain);
+        open = open && has_pair(l->pairs, pair_of(&u, &opened.terms[i]));
     }
+    if (open) form = &opened;
     ftso_value *terms = FTSO_ARRAY(&f->scratch, ftso_value, form->count);
     ftso_value u_value = ftso_linear_term_value(l, &u);
     for (size_t i = 0; i < form->count; i++) {

@@ -24,10 +24,19 @@ typedef struct ftso_form {
     size_t count;
 } ftso_form;
 
-/* Roots (of the graph read) whose inner product some `dot` asks for as such. */
+/*
+ * An inner product that some `dot` asks for as such, of roots of the graph read behind what is left of their chains when the
+ * outermost shuffles are moved to y, as one of this power.
+ */
+typedef struct ftso_pair {
+    ftso_value u, y;
+    const ftso_link *u_chain, *y_chain;
+    int64_t power;
+} ftso_pair;
+
 typedef struct ftso_pairs {
     ftso_arena *arena;
-    ftso_value (*items)[2];
+    ftso_pair *items;
     size_t count, capacity;
 } ftso_pairs;
 
