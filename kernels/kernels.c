@@ -319,6 +319,32 @@ ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, L
     return ahead;
 }
 
+/* Loads that nobody reads the lines `from` to `from` + `count` of the image by. */
+static void touch_lines(ftso_emitter *e, LLVMValueRef from, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        LLVMSetVolatile(
+            ftso_emit_load(e, ftso_emit_at(e, from, ftso_emit_i64(e, k * FTSO_LINE_FLOATS))), true);
+}
+
+void ftso_touch(ftso_emitter *e, const ftso_ahead *images)
+{
+    enum { AT_ONCE = 8 };
+    for (int i = 0; i < images->count; i++) {
+        int64_t whole = images->lines[i] / AT_ONCE * AT_ONCE;
+        if (whole) {
+            ftso_loop loop;
+            ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), AT_ONCE, true,
+                           NULL, 0);
+            LLVMValueRef floats = ftso_emit_mul(e, loop.index, FTSO_LINE_FLOATS);
+            touch_lines(e, ftso_emit_at(e, images->at[i], floats), AT_ONCE);
+            ftso_emit_loop_end(e, &loop, NULL);
+        }
+        LLVMValueRef rest = ftso_emit_i64(e, whole * FTSO_LINE_FLOATS);
+        touch_lines(e, ftso_emit_at(e, images->at[i], rest), images->lines[i] - whole);
+    }
+}
+
 void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out)
 {
     int64_t all_lines = 0, all_steps = 0, lines = 0, passed = 0;

@@ -1,31 +1,43 @@
 /*
  * Pool: largest and mean of a window, and their gradients, a band of the pool's rows at a time.
  *
- * In: the operand's tile with padding (minus infinity for the largest, zero for the mean). Out: results in scratch, for the
- * epilogue. Gradients add what each output passes back to rows of the padded image in scratch, outputs in row order, so every
- * pixel's sum has one order; rows that no later band adds to go through the epilogue, the others are the next band's first.
- * Little is computed for each line of memory, so that loads ask for what comes soon; beside contractions, whose loops have time to
- * spare, these ask for the next band's lines.
+ * In: the operand's tile with padding (minus infinity for the largest, zero for the mean), or in memory, where windows lie side
+ * by side. Out: results in scratch, for the epilogue. Gradients add what each output passes back to rows of the padded image in
+ * scratch, outputs in row order, so every pixel's sum has one order; rows that no later band adds to go through the epilogue, the
+ * others are the next band's first.
+ * Little is computed for each line of memory, so that loads ask for what comes soon, or a band's lines are loaded before windows
+ * jump between rows; beside contractions, whose loops have time to spare, these ask for the next band's lines.
  * The largest is the first in row order, as in the operator's reference.
  */
 #include "kernels/kernels_internal.h"
 
 #include <math.h>
 
-enum { BUDGET_FLOATS = 12288, MOST_ASKED = 16 };
+enum { BUDGET_FLOATS = 12288, MOST_ASKED = 16, MOST_TAPS = 16, MOST_VECTORS = 16 };
 
 /* Where one output's window begins in the tile, and where output (row, column) lies in a dense map; channel offset included. */
 typedef struct site {
     LLVMValueRef window, number, dense;
+    ftso_pixel taps[MOST_TAPS]; /* where the operand is evaluated, if it has no tile: */
+    int64_t first;              /* these channels, constant ones */
 } site;
 
 /* What the four differ in. */
 typedef struct ftso_pooling_kind {
     const char *name;
-    void (*each)(ftso_pooling *pool, const site *at);
+    void (*each)(ftso_pooling *pool, site *at);
     bool gradient, reads_x, shares;
     double outside;
 } ftso_pooling_kind;
+
+/* Whether windows lie side by side on the operand's map, few enough taps and channels to write out one by one. */
+static bool reads_in_place(const ftso_pooling *pool)
+{
+    return !pool->kind->gradient && pool->e->pixels == 1 && pool->assigns && !pool->top &&
+           !pool->left && pool->tile_h == pool->in_h && pool->tile_w == pool->in_w &&
+           pool->kernel * pool->kernel <= MOST_TAPS &&
+           pool->stored <= (int64_t)MOST_VECTORS * pool->e->target.vector_floats;
+}
 
 /* Rows of the padded map that a band's windows see. */
 static int64_t seen_rows(const ftso_pooling *pool)
@@ -57,12 +69,14 @@ static void describe(ftso_pooling *pool, const ftso_node *node, ftso_shape in, f
     if (pool->tile_h < pool->in_h + pool->top) pool->tile_h = pool->in_h + pool->top;
     if (pool->tile_w < pool->in_w + pool->left) pool->tile_w = pool->in_w + pool->left;
     pool->assigns = pool->stride >= pool->kernel;
+    pool->in_place = reads_in_place(pool);
+    pool->tiled = pool->kind->reads_x && !pool->in_place;
 }
 
 /* The most rows that divide the pool's into bands within the budget; an image has `least` bands, if it can. */
 static int64_t choose_rows(const ftso_pooling *pool, int64_t least)
 {
-    int64_t tiles = pool->kind->reads_x + pool->kind->gradient, best = 1;
+    int64_t tiles = pool->tiled + pool->kind->gradient, best = 1;
     for (int64_t rows = 2; rows <= pool->out_h; rows++) {
         int64_t seen = tiles * pool->kernel * pool->tile_w * pool->stored;
         if (pool->out_h % rows) continue;
@@ -103,11 +117,44 @@ static void make_shares(ftso_pooling *pool)
     LLVMSetLinkage(pool->shares, LLVMPrivateLinkage);
 }
 
-/* Loops over channel vectors and the band's outputs; `each` emits one output of one vector. */
-static void for_outputs(ftso_pooling *pool, void (*each)(ftso_pooling *pool, const site *at))
+static LLVMValueRef tap_offset(ftso_pooling *pool, const site *at, int64_t kh, int64_t kw)
+{
+    return ftso_emit_add(pool->e, at->window,
+                         ftso_emit_i64(pool->e, (kh * pool->tile_w + kw) * pool->stored));
+}
+
+/* The operand at tap number k, counted row by row. */
+static LLVMValueRef tap(ftso_pooling *pool, site *at, int64_t k)
 {
     ftso_emitter *e = pool->e;
-    int64_t v = e->target.vector_floats, vectors = pool->stored / ftso_emit_unit(e),
+    if (pool->in_place) return ftso_emit_channels(e, &at->taps[k], pool->x, at->first);
+    return ftso_emit_load_vector(
+        e, ftso_emit_at(e, pool->tile, tap_offset(pool, at, k / pool->kernel, k % pool->kernel)));
+}
+
+/* One output of an operand in memory: all its channels, since those may move between vectors on the way. */
+static void each_in_place(ftso_pooling *pool, site *at, LLVMValueRef image, LLVMValueRef row,
+                          LLVMValueRef column)
+{
+    ftso_emitter *e = pool->e;
+    row = ftso_emit_add(e, ftso_emit_mul(e, pool->band, pool->rows), row);
+    LLVMValueRef start =
+        ftso_emit_mul(e, ftso_emit_add(e, ftso_emit_mul(e, row, pool->in_w), column), pool->stride);
+    for (int64_t k = 0; k < pool->kernel * pool->kernel; k++) {
+        int64_t pixels = k / pool->kernel * pool->in_w + k % pool->kernel;
+        at->taps[k] = (ftso_pixel){.image = image,
+                                   .number = ftso_emit_add(e, start, ftso_emit_i64(e, pixels))};
+    }
+    for (at->first = 0; at->first < pool->stored; at->first += ftso_emit_unit(e))
+        pool->kind->each(pool, at);
+}
+
+/* Loops over channel vectors, where the kind does one at a time, and the band's outputs. */
+static void for_outputs(ftso_pooling *pool, LLVMValueRef image)
+{
+    ftso_emitter *e = pool->e;
+    int64_t v = e->target.vector_floats,
+            vectors = pool->in_place ? 1 : pool->stored / ftso_emit_unit(e),
             steps = pool->out_w / e->pixels;
     int width = ftso_ahead_width(pool->ahead, vectors * pool->rows, steps, MOST_ASKED);
     ftso_loop channels, row, column;
@@ -127,16 +174,13 @@ static void for_outputs(ftso_pooling *pool, void (*each)(ftso_pooling *pool, con
                .number =
                    ftso_emit_add(e, ftso_emit_mul(e, pool->band, pool->rows * pool->out_w), number),
                .dense = ftso_emit_add(e, ftso_emit_mul(e, number, pool->stored), channel)};
-    each(pool, &at);
+    if (pool->in_place)
+        each_in_place(pool, &at, image, row.index, column.index);
+    else
+        pool->kind->each(pool, &at);
     ftso_emit_loop_end(e, &column, NULL);
     ftso_emit_loop_end(e, &row, NULL);
     ftso_emit_loop_end(e, &channels, NULL);
-}
-
-static LLVMValueRef tap_offset(ftso_pooling *pool, const site *at, int64_t kh, int64_t kw)
-{
-    return ftso_emit_add(pool->e, at->window,
-                         ftso_emit_i64(pool->e, (kh * pool->tile_w + kw) * pool->stored));
 }
 
 static LLVMValueRef share(ftso_pooling *pool, const site *at)
@@ -158,31 +202,27 @@ static LLVMValueRef larger(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVM
     return LLVMBuildSelect(e->builder, *out_is_b, b, a, "");
 }
 
-static void each_max(ftso_pooling *pool, const site *at)
+static void store_result(ftso_pooling *pool, const site *at, LLVMValueRef value)
 {
-    ftso_emitter *e = pool->e;
-    LLVMValueRef best = NULL, ignored;
-    for (int64_t kh = 0; kh < pool->kernel; kh++)
-        for (int64_t kw = 0; kw < pool->kernel; kw++) {
-            LLVMValueRef x =
-                ftso_emit_load_vector(e, ftso_emit_at(e, pool->tile, tap_offset(pool, at, kh, kw)));
-            best = best ? larger(e, best, x, &ignored) : x;
-        }
-    ftso_emit_store(e, best, ftso_emit_at(e, pool->result, at->dense));
+    LLVMValueRef offset = ftso_emit_add(pool->e, at->dense, ftso_emit_i64(pool->e, at->first));
+    ftso_emit_store(pool->e, value, ftso_emit_at(pool->e, pool->result, offset));
 }
 
-static void each_avg(ftso_pooling *pool, const site *at)
+static void each_max(ftso_pooling *pool, site *at)
+{
+    LLVMValueRef best = tap(pool, at, 0), ignored;
+    for (int64_t k = 1; k < pool->kernel * pool->kernel; k++)
+        best = larger(pool->e, best, tap(pool, at, k), &ignored);
+    store_result(pool, at, best);
+}
+
+static void each_avg(ftso_pooling *pool, site *at)
 {
     ftso_emitter *e = pool->e;
-    LLVMValueRef sum = NULL;
-    for (int64_t kh = 0; kh < pool->kernel; kh++)
-        for (int64_t kw = 0; kw < pool->kernel; kw++) {
-            LLVMValueRef x =
-                ftso_emit_load_vector(e, ftso_emit_at(e, pool->tile, tap_offset(pool, at, kh, kw)));
-            sum = sum ? LLVMBuildFAdd(e->builder, sum, x, "") : x;
-        }
-    ftso_emit_store(e, LLVMBuildFMul(e->builder, sum, share(pool, at), ""),
-                    ftso_emit_at(e, pool->result, at->dense));
+    LLVMValueRef sum = tap(pool, at, 0);
+    for (int64_t k = 1; k < pool->kernel * pool->kernel; k++)
+        sum = LLVMBuildFAdd(e->builder, sum, tap(pool, at, k), "");
+    store_result(pool, at, LLVMBuildFMul(e->builder, sum, share(pool, at), ""));
 }
 
 static void add_to_result(ftso_pooling *pool, LLVMValueRef offset, LLVMValueRef value)
@@ -234,7 +274,7 @@ static void add_row(ftso_pooling *pool, const site *at, int64_t kh, const LLVMVa
     }
 }
 
-static void each_avg_dx(ftso_pooling *pool, const site *at)
+static void each_avg_dx(ftso_pooling *pool, site *at)
 {
     ftso_emitter *e = pool->e;
     LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, pool->other, at->dense)),
@@ -244,27 +284,25 @@ static void each_avg_dx(ftso_pooling *pool, const site *at)
     for (int64_t kh = 0; kh < pool->kernel; kh++) add_row(pool, at, kh, parts);
 }
 
-static void each_max_dx(ftso_pooling *pool, const site *at)
+static void each_max_dx(ftso_pooling *pool, site *at)
 {
     ftso_emitter *e = pool->e;
     LLVMTypeRef lanes = LLVMVectorType(e->i32, (unsigned)e->target.vector_floats);
     LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, pool->other, at->dense)),
-                 best = NULL, tap = NULL;
+                 best = NULL, best_tap = NULL;
     for (int64_t k = 0; k < pool->kernel * pool->kernel; k++) {
         LLVMValueRef number[64];
         for (int l = 0; l < e->target.vector_floats; l++)
             number[l] = LLVMConstInt(e->i32, (unsigned)k, false);
         LLVMValueRef here = LLVMConstVector(number, (unsigned)e->target.vector_floats), is_larger;
-        LLVMValueRef x = ftso_emit_load_vector(
-            e,
-            ftso_emit_at(e, pool->tile, tap_offset(pool, at, k / pool->kernel, k % pool->kernel)));
+        LLVMValueRef x = tap(pool, at, k);
         if (!best) {
             best = x;
-            tap = LLVMConstNull(lanes);
+            best_tap = LLVMConstNull(lanes);
             continue;
         }
         best = larger(e, best, x, &is_larger);
-        tap = LLVMBuildSelect(e->builder, is_larger, here, tap, "");
+        best_tap = LLVMBuildSelect(e->builder, is_larger, here, best_tap, "");
     }
     LLVMValueRef *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)pool->kernel);
     for (int64_t k = 0; k < pool->kernel * pool->kernel; k++) {
@@ -272,7 +310,7 @@ static void each_max_dx(ftso_pooling *pool, const site *at)
         for (int l = 0; l < e->target.vector_floats; l++)
             number[l] = LLVMConstInt(e->i32, (unsigned)k, false);
         LLVMValueRef here = LLVMConstVector(number, (unsigned)e->target.vector_floats);
-        LLVMValueRef chosen = LLVMBuildICmp(e->builder, LLVMIntEQ, tap, here, "");
+        LLVMValueRef chosen = LLVMBuildICmp(e->builder, LLVMIntEQ, best_tap, here, "");
         parts[k % pool->kernel] =
             LLVMBuildSelect(e->builder, chosen, dy, ftso_emit_splat_of(e, 0), "");
         if (k % pool->kernel == pool->kernel - 1) add_row(pool, at, k / pool->kernel, parts);
@@ -373,7 +411,7 @@ ftso_pooling ftso_pooling_of(ftso_emitter *e, ftso_value value)
 
 int64_t ftso_pooling_row_floats(const ftso_pooling *pool)
 {
-    int64_t tiles = pool->kind->reads_x + pool->kind->gradient;
+    int64_t tiles = pool->tiled + pool->kind->gradient;
     return pool->stored * (tiles * pool->stride * pool->tile_w + pool->out_w);
 }
 
@@ -389,7 +427,7 @@ void ftso_pooling_place(ftso_pooling *pool, int64_t rows, int64_t *scratch)
     }
     if (e->pixels > 1) result += e->target.vector_floats; /* zeros are added behind a row */
     pool->tile_offset = *scratch;
-    if (pool->kind->reads_x) *scratch += ftso_emit_round(e, seen_rows(pool) * row);
+    if (pool->tiled) *scratch += ftso_emit_round(e, seen_rows(pool) * row);
     pool->result_offset = *scratch;
     *scratch += result;
     pool->other_offset = *scratch;
@@ -405,7 +443,7 @@ void ftso_pooling_run(ftso_pooling *pool, LLVMValueRef image, LLVMValueRef band,
     pool->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, pool->tile_offset));
     pool->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, pool->result_offset));
     pool->other = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, pool->other_offset));
-    if (pool->kind->reads_x) {
+    if (pool->tiled) {
         LLVMValueRef top = ftso_emit_add(e, ftso_emit_mul(e, band, pool->rows * pool->stride),
                                          ftso_emit_i64(e, -pool->top));
         emit_rows(pool, pool->x, image, top, seen_rows(pool), -pool->left, pool->tile_w,
@@ -416,7 +454,7 @@ void ftso_pooling_run(ftso_pooling *pool, LLVMValueRef image, LLVMValueRef band,
                   pool->out_w, 0, pool->other);
         begin_gradient(pool);
     }
-    for_outputs(pool, pool->kind->each);
+    for_outputs(pool, image);
 }
 
 int64_t ftso_pooling_steps(const ftso_pooling *pool)
@@ -430,9 +468,9 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     (void)schedule;
     FTSO_ASSERT(region->core_count == 1);
     ftso_emit_reads_are_constant(e);
-    e->ahead_floats = FTSO_AHEAD_FLOATS;
     ftso_pooling pool = ftso_pooling_of(e, region->cores[0]);
     bool gradient = pool.kind->gradient;
+    if (!pool.in_place) e->ahead_floats = FTSO_AHEAD_FLOATS;
     int64_t planned = ftso_kernel_shape(e, pool.value).dim[0], scratch = 0;
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
     epilogue.whole = epilogue.whole || gradient; /* bands go on from one another */
@@ -447,6 +485,11 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_frame(e, &frame, &epilogue, planned, pool.out_h / pool.rows);
     LLVMValueRef image = frame.images.index, band = frame.rows.index;
     int64_t made = gradient ? pool.rows * pool.stride * pool.in_w : pool.rows * pool.out_w;
+    if (pool.in_place) {
+        ftso_ahead seen =
+            ftso_ahead_of(e, pool.value, image, ftso_emit_mul(e, band, made), made, true);
+        ftso_touch(e, &seen);
+    }
     ftso_pooling_run(&pool, image, band, NULL);
     if (gradient)
         end_gradient(&pool, &epilogue, image);
