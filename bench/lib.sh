@@ -106,7 +106,7 @@ stop() {
 # Now and then a report has the ceiling of a single core (a virtual machine's processors may share one): the highest one counts.
 see_ceiling() {
   local seen
-  seen=$(sed -nE '1s/.*ceilings ([0-9]+) GFLOP.*/\1/p' "$work/report")
+  seen=$(sed -nE 's/.*ceilings +([0-9]+) GFLOP.*/\1/p' "$work/report" | sort -n | tail -n 1)
   [ "${seen:-0}" -le "$ceiling" ] || ceiling=$seen
 }
 clear_row() { rm -f "$work"/seconds.* "$work"/peak.* "$work"/error.*; }

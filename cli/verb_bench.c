@@ -469,6 +469,10 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
     status = take_memory(steps, count, pool, states);
     if (status.code != FTSO_OK) goto out;
     run(steps, count, chosen->repeat, chosen->clock, ftso_pool_threads(pool));
+    ceilings =
+        ftso_ceilings_higher(ceilings, ftso_ceilings_measure(pool, &how.target, chosen->clock));
+    printf("ceilings  %.0f GFLOP/s, %.1f GB/s, measured before and after: shares are of these\n",
+           1e-9 * ceilings.flops_per_s, 1e-9 * ceilings.bytes_per_s);
     double whole[MAX_REPEAT] = {0};
     for (int i = 0; i < chosen->repeat; i++)
         for (size_t s = 0; s < count; s++) whole[i] += steps[s].total[i];

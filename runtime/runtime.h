@@ -25,6 +25,21 @@ int ftso_pool_threads(const ftso_pool *pool);
 typedef void (*ftso_task)(void *user, int64_t item, int thread);
 void ftso_pool_run(ftso_pool *pool, int64_t count, ftso_task task, void *user);
 
+/* ---------------------------------------------------------------- working memory (work.c) */
+
+/* A block that one runner, or several in turn, work in. */
+typedef struct ftso_work {
+    void *block;
+    char *start; /* aligned to a huge page where there is one's worth */
+    int64_t size_bytes;
+    uint64_t moves; /* how often `start` changed: runners compare it with what they are bound to */
+    const void *user; /* the runner that used it last */
+} ftso_work;
+
+/* Makes the block at least that large, its pages touched by the pool. On failure the old block stays. */
+ftso_status FTSO_MUST_USE ftso_work_reserve(ftso_work *work, int64_t size_bytes, ftso_pool *pool);
+void ftso_work_deinit(ftso_work *work);
+
 /* ---------------------------------------------------------------- programs */
 
 /*

@@ -6,18 +6,6 @@
 
 #include "runtime/runtime.h"
 
-/* A block that one runner, or several in turn, work in. */
-typedef struct ftso_work {
-    void *block;
-    char *start; /* aligned to a huge page where there is one's worth */
-    int64_t size_bytes;
-    uint64_t moves; /* how often `start` changed: runners compare it with what they are bound to */
-    const void *user; /* the runner that used it last */
-} ftso_work;
-
-/* Makes the block at least that large, its pages touched by the pool. On failure the old block stays. */
-ftso_status FTSO_MUST_USE ftso_work_reserve(ftso_work *work, int64_t size_bytes, ftso_pool *pool);
-void ftso_work_deinit(ftso_work *work);
 /* The block that runners over these states share, or NULL. */
 ftso_work *ftso_states_work(ftso_states *states);
 /* How often one of the states was written: whoever writes one adds to it. Starts at 1. */
