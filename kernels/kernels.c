@@ -354,7 +354,7 @@ void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count
     for (size_t c = 0; c < count; c++) {
         passed += steps[c];
         out[c].count = 0;
-        /* an image goes to the core in whose share of the steps the middle of its lines falls; what is left to the last */
+        /* an image goes to the loop in whose share of the steps the middle of its lines falls; what is left to the last */
         for (; next < ahead->count; next++) {
             int64_t own = ahead->lines[next];
             if (c + 1 < count && (2 * lines + own) * all_steps > 2 * passed * all_lines) break;

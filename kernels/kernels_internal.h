@@ -125,7 +125,7 @@ ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, L
                          int64_t pixels, bool writes);
 /* Loads a line of each step, image by image: the processor sees streams, whose lines it fetches by itself faster than those asked for. */
 void ftso_touch(ftso_emitter *e, const ftso_ahead *images);
-/* Deals the images out to `count` cores that run one after another, by the steps that each has to ask in. */
+/* Deals the images out to `count` loops that run one after another, by the steps that each has to ask in. */
 void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out);
 /*
  * A turn is so many steps, each of which asks for a line of some images. How many images at a time, so that all lines are
@@ -270,8 +270,10 @@ typedef struct ftso_gradient {
 /* What dense and depthwise gradients differ in. */
 typedef struct ftso_gradient_kind {
     const char *op;
-    int64_t budget_floats;                                /* of the tiles of a band */
-    int64_t (*slot_floats)(const ftso_gradient *g);       /* sums of an item */
+    int64_t budget_floats;                          /* of the tiles of a band */
+    int64_t (*slot_floats)(const ftso_gradient *g); /* sums of an item */
+    /* steps of a band that can ask for lines ahead; NULL: it does not */
+    int64_t (*asking_steps)(const ftso_emitter *e, const ftso_gradient *g);
     void (*run)(ftso_emitter *e, const ftso_gradient *g); /* from the tiles to the slot */
     int64_t (*finish_items)(const ftso_emitter *e, const ftso_gradient *g);
     /* adds up the slots of `items` for one finish item, and writes canonical order */
@@ -302,6 +304,11 @@ void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients
 /* Clears the slots of this item, which lie behind the epilogue's. */
 void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
                           const ftso_epilogue *epilogue, int64_t planned_batch);
+/* Steps of each in which a band can ask for lines ahead; 0 for gradients of another dy. */
+void ftso_gradients_steps(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                          int64_t *out_steps);
+/* From here on each asks for its share. */
+void ftso_gradients_ask(const ftso_gradients *gradients, const ftso_ahead *shares);
 /* Adds what rows [row, row + rows) of image n give, for all gradients of `dy`, which lies at `at`; rows NULL: as placed. */
 void ftso_gradients_run(ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
                         LLVMValueRef image, LLVMValueRef row, LLVMValueRef rows, LLVMValueRef at,

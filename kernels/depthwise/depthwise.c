@@ -272,7 +272,14 @@ static void emit_lead(job *j)
     int64_t pixels = band->rows * j->d.taps.out_w;
     ftso_ahead ahead =
         ftso_ahead_of(e, j->d.value, j->image, ftso_emit_mul(e, next, pixels), pixels, false);
-    c->ahead = &ahead;
+    size_t asking = 1 + j->gradients.count;
+    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
+    ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
+    steps[0] = ftso_contraction_steps(e, c);
+    ftso_gradients_steps(e, &j->gradients, c->operand, steps + 1);
+    ftso_ahead_deal(&ahead, steps, asking, shares);
+    c->ahead = &shares[0];
+    ftso_gradients_ask(&j->gradients, shares + 1);
     ftso_contraction_run(e, c);
     LLVMValueRef last = LLVMBuildNSWSub(e->builder, limit, top, "");
     zero(e, ftso_emit_at(e, j->d.tile, ftso_emit_mul(e, last, row_floats(j))),

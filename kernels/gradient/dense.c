@@ -98,6 +98,22 @@ static int64_t steps_of(const ftso_emitter *e, const ftso_gradient *g)
     return g->band.rows * g->taps.out_w / e->pixels;
 }
 
+static int64_t blocks_of_tap(const ftso_emitter *e, const ftso_gradient *g, int block)
+{
+    return g->dy_stored / ftso_emit_unit(e) / block * (g->inputs / rows_of(e, g, block));
+}
+
+static int vectors_at_once(const ftso_emitter *e, const ftso_gradient *g)
+{
+    return ftso_block_vectors(e, (int)(g->dy_stored / ftso_emit_unit(e)), g->inputs);
+}
+
+static int64_t asking_steps(const ftso_emitter *e, const ftso_gradient *g)
+{
+    const ftso_phase *p = &g->taps.phases[0];
+    return p->taps_h * p->taps_w * blocks_of_tap(e, g, vectors_at_once(e, g)) * steps_of(e, g);
+}
+
 /* All input channels of one tap for `vectors` output vectors. */
 static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, int vectors)
 {
@@ -124,11 +140,9 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
 {
     const ftso_phase *p = &g->taps.phases[0];
     int64_t row_floats = g->band.tile_columns * g->x_stored, v = e->target.vector_floats;
-    int vectors = (int)(g->dy_stored / ftso_emit_unit(e)),
-        block = ftso_block_vectors(e, vectors, g->inputs), whole = vectors / block,
-        rest = vectors % block;
-    int64_t of_tap = whole * (g->inputs / rows_of(e, g, block)),
-            turns = p->taps_h * p->taps_w * of_tap;
+    int vectors = (int)(g->dy_stored / ftso_emit_unit(e)), block = vectors_at_once(e, g),
+        whole = vectors / block, rest = vectors % block;
+    int64_t of_tap = blocks_of_tap(e, g, block), turns = p->taps_h * p->taps_w * of_tap;
     ftso_loop h, w, blocks;
     ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, NULL, 0);
     ftso_emit_loop(e, &w, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_w), 1, true, NULL, 0);
@@ -183,6 +197,7 @@ static void finish(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items, 
 const ftso_gradient_kind ftso_gradient_dense = {.op = "conv_dw",
                                                 .budget_floats = BUDGET_FLOATS,
                                                 .slot_floats = slot_floats,
+                                                .asking_steps = asking_steps,
                                                 .run = run,
                                                 .finish_items = finish_items,
                                                 .finish = finish};

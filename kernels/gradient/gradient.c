@@ -194,6 +194,20 @@ void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
     }
 }
 
+void ftso_gradients_steps(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                          int64_t *out_steps)
+{
+    for (size_t i = 0; i < gradients->count; i++) {
+        const ftso_gradient *g = &gradients->items[i];
+        out_steps[i] = g->dy == dy && g->kind->asking_steps ? g->kind->asking_steps(e, g) : 0;
+    }
+}
+
+void ftso_gradients_ask(const ftso_gradients *gradients, const ftso_ahead *shares)
+{
+    for (size_t i = 0; i < gradients->count; i++) gradients->items[i].ahead = &shares[i];
+}
+
 void ftso_gradients_run(ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
                         LLVMValueRef image, LLVMValueRef row, LLVMValueRef rows, LLVMValueRef at,
                         int64_t dy_row)
