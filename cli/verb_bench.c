@@ -385,7 +385,7 @@ static double median(double *values, int count)
 static double share_of_ceiling(const ftso_launch *launch, double seconds, ftso_ceilings ceilings)
 {
     double arithmetic = launch->flops / seconds / ceilings.flops_per_s;
-    double memory = launch->bytes / seconds / ceilings.bytes_per_s;
+    double memory = ceilings.bytes_per_s > 0 ? launch->bytes / seconds / ceilings.bytes_per_s : 0;
     return arithmetic > memory ? arithmetic : memory;
 }
 

@@ -123,7 +123,7 @@ typedef struct ftso_ahead {
  */
 ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
                          int64_t pixels, bool writes);
-/* Loads a line of each step, image by image: the processor sees streams, whose lines it fetches by itself faster than those asked for. */
+/* Loads every line now, image by image: a processor that sees streams fetches their next lines faster than those it is asked for. */
 void ftso_touch(ftso_emitter *e, const ftso_ahead *images);
 /* Deals the images out to `count` loops that run one after another, by the steps that each has to ask in. */
 void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out);
@@ -224,9 +224,9 @@ typedef struct ftso_pooling {
     int64_t in_h, in_w, out_h, out_w;  /* of the pool: its operand's map and its result's */
     int64_t stored, tile_h, tile_w;    /* tile: the whole padded map */
     int64_t rows;                      /* of the pool's in a band */
-    bool assigns; /* no two windows share a pixel: what one passes back is no sum */
-    bool in_place,
-        tiled; /* windows read the operand from memory, or from a tile; neither where only dy counts */
+    bool assigns;        /* no two windows share a pixel: what one passes back is no sum */
+    bool in_place;       /* windows read the operand from memory */
+    bool tiled;          /* or from a tile; neither where dy alone counts */
     LLVMValueRef shares; /* 1 / taps inside the image, by output pixel: a constant array */
     int64_t tile_offset, result_offset, other_offset; /* floats into scratch */
     LLVMValueRef tile, other, result; /* padded operand; dy; what the epilogue reads */
