@@ -203,6 +203,7 @@ typedef struct ftso_depthwise {
     int64_t channels, stored;
     int64_t weight_floats; /* of a tap: the channels, for each pixel of a vector */
     LLVMValueRef packed, tile, result;
+    const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
 } ftso_depthwise;
 
 ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value);
@@ -211,6 +212,8 @@ int64_t ftso_depthwise_packed_floats(const ftso_depthwise *d);
 void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d);
 /* From the tile to the band's results. */
 void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d);
+/* How many steps of a band can ask for lines ahead: rows of taps of a block. */
+int64_t ftso_depthwise_steps(const ftso_emitter *e, const ftso_depthwise *d);
 
 /*
  * A pool or its gradient at work on a band: alone in its region, or a gradient beside contractions on the map that its windows

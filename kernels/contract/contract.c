@@ -183,13 +183,16 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
     ftso_ahead ahead =
         ftso_ahead_of(e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
                       pixels, !j->direct);
-    size_t asking = j->core_count + j->pool_count;
+    size_t asking = j->led + j->core_count + j->pool_count;
     int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
-    ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
-    for (size_t i = 0; i < j->core_count; i++) steps[i] = ftso_contraction_steps(e, &j->cores[i]);
+    ftso_ahead *dealt = FTSO_ARRAY(e->arena, ftso_ahead, asking), *shares = dealt + j->led;
+    if (j->led) steps[0] = ftso_depthwise_steps(e, &j->lead);
+    for (size_t i = 0; i < j->core_count; i++)
+        steps[j->led + i] = ftso_contraction_steps(e, &j->cores[i]);
     for (size_t i = 0; i < j->pool_count; i++)
-        steps[j->core_count + i] = ftso_pooling_steps(&j->pools[i]);
-    ftso_ahead_deal(&ahead, steps, asking, shares);
+        steps[j->led + j->core_count + i] = ftso_pooling_steps(&j->pools[i]);
+    ftso_ahead_deal(&ahead, steps, asking, dealt);
+    j->lead.ahead = dealt;
     for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
         const ftso_contraction *owner = tile_owner(j, i);

@@ -8,7 +8,13 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { BUDGET_FLOATS = 12288, LED_BUDGET_FLOATS = 24576, MAX_PIXELS = 6, MAX_UNROLLED = 7 };
+enum {
+    BUDGET_FLOATS = 12288,
+    LED_BUDGET_FLOATS = 24576,
+    MAX_PIXELS = 6,
+    MAX_UNROLLED = 7,
+    MOST_ASKED = 8
+};
 
 ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value)
 {
@@ -129,9 +135,35 @@ static int pixels_for(const ftso_emitter *e, int64_t columns)
     return columns < MAX_PIXELS ? (int)columns : MAX_PIXELS;
 }
 
+static int64_t rows_of(const ftso_depthwise *d, const ftso_phase *p)
+{
+    int64_t step = d->taps.out_step;
+    return (d->band.rows - p->out_row + step - 1) / step;
+}
+
+/* Blocks of one vector of channels and one row. */
+static int64_t blocks_of(const ftso_emitter *e, const ftso_phase *p)
+{
+    int64_t vectors = p->columns / e->pixels;
+    return vectors ? vectors / pixels_for(e, vectors) : 0;
+}
+
+/* Turns of a block each: the first phase asks. */
+static int64_t turns_of(const ftso_emitter *e, const ftso_depthwise *d)
+{
+    int64_t rows = rows_of(d, d->taps.phases);
+    return rows > 0 ? rows * (d->stored / ftso_emit_unit(e)) : 0;
+}
+
+int64_t ftso_depthwise_steps(const ftso_emitter *e, const ftso_depthwise *d)
+{
+    const ftso_phase *p = d->taps.phases;
+    return turns_of(e, d) * blocks_of(e, p) * p->taps_h;
+}
+
 static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phase *p)
 {
-    int64_t step = d->taps.out_step, rows = (d->band.rows - p->out_row + step - 1) / step;
+    int64_t step = d->taps.out_step, rows = rows_of(d, p);
     if (rows <= 0 || p->columns <= 0) return;
     int64_t row_floats = d->band.tile_columns * d->stored;
     int64_t start = p->taps_h ? (p->start_h - d->band.first_row) * row_floats +
@@ -139,7 +171,9 @@ static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phas
                               : 0;
     int64_t vectors = p->columns / e->pixels; /* pixels, or vectors of several */
     int pixels = pixels_for(e, vectors);
-    int64_t whole = vectors / pixels * pixels;
+    int64_t blocks = vectors / pixels, whole = blocks * pixels;
+    int width =
+        p == d->taps.phases ? ftso_ahead_width(d->ahead, turns_of(e, d), blocks, MOST_ASKED) : 0;
     ftso_loop channels, row, column;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, d->stored),
                    e->target.vector_floats, true, NULL, 0);
@@ -154,10 +188,15 @@ static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phas
     LLVMValueRef result = ftso_emit_at(e, ftso_emit_at(e, d->result, to), channels.index);
     int64_t pixel_step = d->band.stride * d->stored * e->pixels,
             result_step = step * d->stored * e->pixels;
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), pixels, true, NULL, 0);
+    LLVMValueRef turn =
+        LLVMBuildUDiv(e->builder, channels.index, ftso_emit_i64(e, e->target.vector_floats), "");
+    turn = ftso_emit_add(e, ftso_emit_mul(e, turn, rows), row.index);
+    ftso_asked ahead = ftso_ahead_turn(e, d->ahead, width, blocks, turn, d->tile);
+    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, blocks), 1, true, NULL, 0);
+    ftso_ask(e, &ahead, column.index);
     b.pixels = pixels;
-    b.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, column.index, pixel_step));
-    b.result = ftso_emit_at(e, result, ftso_emit_mul(e, column.index, result_step));
+    b.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, column.index, pixels * pixel_step));
+    b.result = ftso_emit_at(e, result, ftso_emit_mul(e, column.index, pixels * result_step));
     emit_block(e, &b);
     ftso_emit_loop_end(e, &column, NULL);
     if (whole < vectors) {
@@ -272,14 +311,16 @@ static void emit_lead(job *j)
     int64_t pixels = band->rows * j->d.taps.out_w;
     ftso_ahead ahead =
         ftso_ahead_of(e, j->d.value, j->image, ftso_emit_mul(e, next, pixels), pixels, false);
-    size_t asking = 1 + j->gradients.count;
+    size_t asking = 2 + j->gradients.count;
     int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
     ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
     steps[0] = ftso_contraction_steps(e, c);
     ftso_gradients_steps(e, &j->gradients, c->operand, steps + 1);
+    steps[asking - 1] = ftso_depthwise_steps(e, &j->d);
     ftso_ahead_deal(&ahead, steps, asking, shares);
     c->ahead = &shares[0];
     ftso_gradients_ask(&j->gradients, shares + 1);
+    j->d.ahead = &shares[asking - 1];
     ftso_contraction_run(e, c);
     LLVMValueRef last = LLVMBuildNSWSub(e->builder, limit, top, "");
     zero(e, ftso_emit_at(e, j->d.tile, ftso_emit_mul(e, last, row_floats(j))),
@@ -349,10 +390,15 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     } else {
         d->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->result_offset));
     }
-    if (j->led)
+    ftso_ahead ahead;
+    if (j->led) {
         emit_lead(j);
-    else
+    } else {
+        LLVMValueRef next = ftso_emit_add(e, first, ftso_emit_i64(e, pixels));
+        ahead = ftso_ahead_of(e, d->value, j->image, next, pixels, !j->in_image);
+        d->ahead = &ahead;
         ftso_emit_band_tile(e, &d->band, d->operand, j->image, j->band, d->tile);
+    }
     ftso_depthwise_run(e, d);
     ftso_gradients_run(e, &j->gradients, d->operand, j->image,
                        ftso_emit_mul(e, j->band, d->band.rows), NULL,
