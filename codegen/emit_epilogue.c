@@ -330,6 +330,14 @@ static bool has_parts(const ftso_epilogue *epilogue)
     return epilogue->kept_count && epilogue->block_pixels < FTSO_SUM_PIXELS;
 }
 
+/* One of the region's cores, neither a lead nor a pool. */
+static bool is_own_core(const ftso_emitter *e, ftso_value value)
+{
+    for (size_t i = 0; i < e->region->core_count; i++)
+        if (e->region->cores[i] == value) return true;
+    return false;
+}
+
 /* The outputs by their channels; returns how many groups they are. */
 static size_t make_groups(ftso_emitter *e, const ftso_epilogue *epilogue, group *groups)
 {
@@ -337,6 +345,7 @@ static size_t make_groups(ftso_emitter *e, const ftso_epilogue *epilogue, group 
     for (size_t i = 0; i < e->region->write_count; i++) {
         ftso_value value = e->region->writes[i];
         if (node_of(e, value)->shape.rank != 4 || !node_of(e, value)->shape.batched) continue;
+        if (epilogue->cores_stored && is_own_core(e, value)) continue;
         group *g = group_for(e, epilogue, groups, &count, channels_of(e, value));
         g->images[g->image_count++] = value;
         g->uniform = g->uniform && ftso_emit_is_uniform(e, value);
@@ -503,6 +512,15 @@ bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue
     return true;
 }
 
+bool ftso_emit_core_is_image(const ftso_emitter *e, ftso_value core)
+{
+    bool written = false;
+    for (size_t i = 0; i < e->region->write_count; i++)
+        written = written || e->region->writes[i] == core;
+    return written && e->schedule->elements[core] == FTSO_ELEMENT_FP32 &&
+           ftso_emit_stored(e, core) == ftso_emit_round(e, channels_of(e, core));
+}
+
 bool ftso_emit_epilogue_is_core(const ftso_emitter *e, const ftso_epilogue *epilogue)
 {
     const ftso_region *region = e->region;
@@ -510,8 +528,7 @@ bool ftso_emit_epilogue_is_core(const ftso_emitter *e, const ftso_epilogue *epil
     if (region->core_count != 1 || epilogue->reduction_count || epilogue->kept_count) return false;
     for (size_t i = 0; i < region->write_count; i++)
         if (node_of(e, region->writes[i])->shape.batched && region->writes[i] != core) return false;
-    return e->schedule->elements[core] == FTSO_ELEMENT_FP32 &&
-           ftso_emit_stored(e, core) == ftso_emit_round(e, channels_of(e, core));
+    return ftso_emit_core_is_image(e, core);
 }
 
 void ftso_emit_epilogue_direct(ftso_emitter *e, size_t core, LLVMValueRef image,

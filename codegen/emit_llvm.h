@@ -223,6 +223,7 @@ typedef struct ftso_epilogue {
     int64_t slot_floats;   /* of one item: two floats' room per lane, for doubles */
     int64_t shared_offset; /* floats before the first slot */
     bool whole;            /* items are whole images: sums or rows go on from band to band */
+    bool cores_stored;     /* images that are cores' results are there already: at core_address */
     int64_t
         result_floats; /* of a pixel, where the cores' results lie beside each other; 0: each has its own channels */
     /* evaluated into scratch before any of a block of pixels is stored or added up, each behind those it needs */
@@ -254,6 +255,8 @@ void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVM
 bool ftso_emit_epilogue_is_direct(ftso_emitter *e, const ftso_epilogue *epilogue);
 /* Whether it stores the one core's result as it is and where it would lie in scratch: the kernel may put it there itself. */
 bool ftso_emit_epilogue_is_core(const ftso_emitter *e, const ftso_epilogue *epilogue);
+/* Whether the region writes this core's result as an image that looks the same as in scratch. */
+bool ftso_emit_core_is_image(const ftso_emitter *e, ftso_value core);
 /*
  * Stores what follows from cores[core] at pixel `number` of image n: vectors[k], k < count, are its channels
  * [channel + k * vector_floats, …).

@@ -172,6 +172,8 @@ typedef struct ftso_contraction {
     int64_t tile_offset, packed_offset, scratch_offset; /* floats into scratch, shared, scratch */
     int64_t result_columns; /* pixels from one row of results to the next */
     LLVMValueRef tile, result;
+    const LLVMValueRef *
+        images; /* each part's results lie there, pixel by pixel, not in `result`; NULL: they do not */
     LLVMValueRef rows;       /* of the band at hand; NULL: band.rows */
     const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
     /* results go from registers to the epilogue instead: number among the cores, image, first pixel */

@@ -4,7 +4,7 @@
  * In: one operand, evaluated into a tile of a band of rows; packed weights. Out: results of all cores in scratch, for the
  * epilogue. Cores that add up have an operand and a tile each, and one result: the first stores, the others add.
  * A depthwise core may lead: its result, band by band, is the operand of a 1x1 window. An operand that lies in memory as
- * the window reads it needs no tile, and results that only images follow from need no scratch. Weight gradients of the
+ * the window reads it needs no tile; results that are images are stored there, and those that only images follow from go on in registers. Weight gradients of the
  * same operands run beside the cores, and so do the gradients of pools that cover the map. contraction.c has the arithmetic.
  */
 #include "kernels/kernels_internal.h"
@@ -16,9 +16,10 @@ typedef struct job {
     ftso_emitter *e;
     ftso_contraction *cores;
     size_t core_count;
-    bool adds_up; /* all cores to the first one's results */
-    bool direct;  /* results go from registers to the epilogue: no scratch for them */
-    bool led;     /* the operand is the result of `lead`, made band by band */
+    bool adds_up;   /* all cores to the first one's results */
+    bool direct;    /* results go from registers to the epilogue: no scratch for them */
+    bool in_images; /* results are images, and stored there: no scratch either */
+    bool led;       /* the operand is the result of `lead`, made band by band */
     ftso_depthwise lead;
     int64_t lead_packed, lead_tile; /* floats into shared and into scratch */
     LLVMValueRef image, first;      /* first: number of the band's first output pixel */
@@ -71,6 +72,18 @@ static void choose_bands(job *j, const int64_t *tile_channels, int64_t result_ch
     for (size_t i = 0; i < j->core_count; i++) j->cores[i].band = bands[i];
 }
 
+/* Whether all cores' results are images of the region, those of several parts made by one block of registers. */
+static bool results_are_images(const job *j)
+{
+    const ftso_region *region = j->e->region;
+    if (j->adds_up || j->direct || j->pool_count) return false;
+    for (size_t i = 0; i < region->core_count; i++)
+        if (!ftso_emit_core_is_image(j->e, region->cores[i])) return false;
+    for (size_t i = 0; i < j->core_count; i++)
+        if (j->cores[i].part_count > 1 && j->cores[i].block < j->cores[i].vectors) return false;
+    return true;
+}
+
 static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
 {
     ftso_emitter *e = j->e;
@@ -106,6 +119,9 @@ static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
     for (size_t i = 0; i < j->core_count; i++)
         j->cores[i].block =
             ftso_block_vectors(e, j->cores[i].vectors, ftso_contraction_run_length(&j->cores[i]));
+    j->in_images = results_are_images(j);
+    epilogue->cores_stored = j->in_images;
+    if (j->in_images) epilogue->result_floats = 0;
 }
 
 /* Places tiles, results and packed weights; returns floats of scratch. */
@@ -123,7 +139,7 @@ static int64_t place(job *j, int64_t *out_shared)
             c->scratch_offset = j->cores[0].scratch_offset;
         } else {
             c->scratch_offset = scratch;
-            if (!j->direct) scratch += c->band.rows * c->taps.out_w * c->stored;
+            if (!j->direct && !j->in_images) scratch += c->band.rows * c->taps.out_w * c->stored;
         }
         c->packed_offset = shared;
         shared += ftso_contraction_packed_floats(e, c);
@@ -174,6 +190,21 @@ static void run_gradients(job *j, const ftso_contraction *c, LLVMValueRef band)
                        NULL, ftso_emit_at(e, c->tile, ftso_emit_i64(e, -inside)), row_floats);
 }
 
+/* Where the band's results of each part lie in the images. */
+static void find_images(job *j, ftso_contraction *c)
+{
+    ftso_emitter *e = j->e;
+    LLVMValueRef *images = FTSO_ARRAY(e->arena, LLVMValueRef, c->part_count),
+                 pixel = ftso_emit_add(e, ftso_emit_mul(e, j->image, c->taps.out_h * c->taps.out_w),
+                                       j->first);
+    for (size_t k = 0; k < c->part_count; k++) {
+        ftso_value value = c->parts[k].value;
+        images[k] =
+            ftso_emit_at(e, e->address[value], ftso_emit_mul(e, pixel, ftso_emit_stored(e, value)));
+    }
+    c->images = images;
+}
+
 /* One band of one image: tiles, then cores, into `results`, then the lead's, then the pools'. */
 static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
 {
@@ -201,10 +232,13 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
         c->image = j->image;
         c->first = j->first;
         c->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));
+        if (j->in_images) find_images(j, c);
         ftso_contraction_run(e, c);
         for (size_t k = 0; k < c->part_count; k++) {
             LLVMValueRef part = ftso_emit_i64(e, c->parts[k].first_vector * ftso_emit_unit(e));
-            *results++ = c->adds ? NULL : ftso_emit_at(e, c->result, part);
+            *results++ = c->adds     ? NULL
+                         : c->images ? c->images[k]
+                                     : ftso_emit_at(e, c->result, part);
         }
     }
     run_gradients(j, &j->cores[0], band);

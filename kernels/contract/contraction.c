@@ -195,7 +195,30 @@ static LLVMValueRef result_at(ftso_emitter *e, const ftso_contraction *c, const 
     return ftso_emit_at(e, c->result, at);
 }
 
-/* The block's sums to scratch, or on to the images that follow from them. */
+/* The part that output vector `vector` belongs to. */
+static size_t part_of(const ftso_contraction *c, int vector)
+{
+    size_t part = 0;
+    while (vector >= c->parts[part].first_vector + c->parts[part].vectors) part++;
+    return part;
+}
+
+/* The block's sums of pixel number `number` to the parts' images; several parts are one block. */
+static void store_parts(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
+                        LLVMValueRef number, const LLVMValueRef *sums)
+{
+    int64_t unit = ftso_emit_unit(e);
+    for (int k = 0; k < b->vectors; k++) {
+        size_t part = c->part_count > 1 ? part_of(c, k) : 0;
+        const ftso_contraction_part *of = &c->parts[part];
+        int64_t channel = c->part_count > 1 ? (k - of->first_vector) * unit : k * unit;
+        LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, of->vectors * unit),
+                                        ftso_emit_add(e, b->channel, ftso_emit_i64(e, channel)));
+        ftso_emit_store(e, sums[k], ftso_emit_at(e, c->images[part], at));
+    }
+}
+
+/* The block's sums to scratch or to images, or on to the images that follow from them. */
 static void emit_results(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
                          const LLVMValueRef *sums)
 {
@@ -206,6 +229,11 @@ static void emit_results(ftso_emitter *e, const ftso_contraction *c, const tile_
             LLVMValueRef number = ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step));
             ftso_emit_epilogue_direct(e, c->number, c->image, ftso_emit_add(e, c->first, number),
                                       b->channel, own, b->vectors);
+            continue;
+        }
+        if (c->images) {
+            store_parts(e, c, b, ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step)),
+                        own);
             continue;
         }
         LLVMValueRef to = result_at(e, c, b, r);

@@ -48,19 +48,15 @@ store <8 x float> zeroinitializer, ptr %
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
 store <8 x float> %, ptr %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = fadd <8 x float> %, %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = fadd <8 x float> %, %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = fadd <8 x float> %, %
-% = load <8 x float>, ptr %
-store <8 x float> %, ptr %
-% = fadd <8 x float> %, %
 % = load <8 x double>, ptr %
+% = load <8 x float>, ptr %
+% = fadd <8 x float> %, %
+% = load <8 x float>, ptr %
+% = fadd <8 x float> %, %
+% = load <8 x float>, ptr %
+% = fadd <8 x float> %, %
+% = load <8 x float>, ptr %
+% = fadd <8 x float> %, %
 % = fadd <8 x double> %, %
 store <8 x double> %, ptr %
 define void @_finish(ptr %)

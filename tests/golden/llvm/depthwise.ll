@@ -15,6 +15,8 @@ store <8 x float> zeroinitializer, ptr %
 % = select <8 x i1> %, <8 x float> %, <8 x float> zeroinitializer
 store <8 x float> %, ptr %
 store <8 x float> zeroinitializer, ptr %
+% = select i1 %, ptr %, ptr %
+call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
 % = load <8 x float>, ptr %
 % = call <8 x float> @llvm.fma.v8f32(<8 x float> %, <8 x float> %, <8 x float> %)
 % = load <8 x float>, ptr %
