@@ -4,8 +4,9 @@
  * In: one operand, evaluated into a tile of a band of rows; packed weights. Out: results of all cores in scratch, for the
  * epilogue. Cores that add up have an operand and a tile each, and one result: the first stores, the others add.
  * A depthwise core may lead: its result, band by band, is the operand of a 1x1 window. An operand that lies in memory as
- * the window reads it needs no tile; results that are images are stored there, and those that only images follow from go on in registers. Weight gradients of the
- * same operands run beside the cores, and so do the gradients of pools that cover the map. contraction.c has the arithmetic.
+ * the window reads it needs no tile; results that are images are stored there, and those that only images follow from go on
+ * in registers. Weight gradients of the same operands run beside the cores, and so do the gradients of pools that cover the
+ * map. contraction.c has the arithmetic.
  */
 #include "kernels/kernels_internal.h"
 

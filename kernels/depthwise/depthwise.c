@@ -2,9 +2,9 @@
  * Depthwise: one kernel per channel, forward and transposed (dwconv, dwconv_dx).
  *
  * In: the operand's tile under a band of rows; weights packed as [tap][stored channels]. Out: results in scratch, for the
- * epilogue or for the contraction that this core leads, or in the image that they are. Several pixels of a row and one vector of channels are summed in
- * registers, a row of taps at a time, so that an operand vector is loaded once for all taps of its row; an output is a
- * sum over taps in row order.
+ * epilogue or for the contraction that this core leads, or in the image that they are. Several pixels of a row and one vector
+ * of channels are summed in registers, a row of taps at a time, so that an operand vector is loaded once for all taps of its
+ * row; an output is a sum over taps in row order.
  */
 #include "kernels/kernels_internal.h"
 
