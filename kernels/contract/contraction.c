@@ -203,15 +203,15 @@ static size_t part_of(const ftso_contraction *c, int vector)
     return part;
 }
 
-/* The block's sums of pixel number `number` to the parts' images; several parts are one block. */
+/* The block's sums of pixel number `number` to the parts' images: a block is of one part, or all of several. */
 static void store_parts(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
                         LLVMValueRef number, const LLVMValueRef *sums)
 {
     int64_t unit = ftso_emit_unit(e);
     for (int k = 0; k < b->vectors; k++) {
-        size_t part = c->part_count > 1 ? part_of(c, k) : 0;
+        size_t part = part_of(c, k);
         const ftso_contraction_part *of = &c->parts[part];
-        int64_t channel = c->part_count > 1 ? (k - of->first_vector) * unit : k * unit;
+        int64_t channel = (k - of->first_vector) * unit;
         LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, of->vectors * unit),
                                         ftso_emit_add(e, b->channel, ftso_emit_i64(e, channel)));
         ftso_emit_store(e, sums[k], ftso_emit_at(e, c->images[part], at));
