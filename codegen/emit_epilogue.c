@@ -24,6 +24,7 @@ enum {
     NARROW_VECTORS = 2,
     PIXELS_AT_ONCE = 4,
     MAX_IMAGES = 64,
+    MOST_ASKED = 8,
     MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK
 };
 
@@ -106,7 +107,8 @@ typedef struct pass {
     const ftso_epilogue *epilogue;
     LLVMValueRef image, first, begin, end, slot;
     const LLVMValueRef *core_address;
-    LLVMValueRef parts; /* float sums of a block so far; NULL: the pass is the whole block */
+    LLVMValueRef parts;      /* float sums of a block so far; NULL: the pass is the whole block */
+    const ftso_ahead *ahead; /* asked for by the group at hand; NULL: nothing */
 } pass;
 
 /* The values at pixel `number` of a pass, channels from `channel` on. */
@@ -196,15 +198,28 @@ static void add_pixel(ftso_emitter *e, const pass *p, const span *c, LLVMValueRe
     }
 }
 
-/* Pixels [begin, end), `at_once` vectors of them in each round of a loop. */
+static const ftso_asked nothing = {.width = 0};
+
+/* Vectors of pixels that a round of a loop takes. */
+static int pixels_at_once(const ftso_emitter *e, int vectors)
+{
+    return vectors <= NARROW_VECTORS && !e->kept_count ? PIXELS_AT_ONCE : 1;
+}
+
+/* Pixels [begin, end), `at_once` vectors of them in each round of a loop, which asks for a step's lines. */
 static void add_pixels(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef begin,
-                       LLVMValueRef end, int at_once, LLVMValueRef *sums)
+                       LLVMValueRef end, int at_once, const ftso_asked *asked, LLVMValueRef *sums)
 {
     int count = (int)c->g->sum_count * c->vectors;
+    int64_t pixels = (int64_t)at_once * e->pixels;
     ftso_loop loop;
-    ftso_emit_loop(e, &loop, begin, end, (int64_t)at_once * e->pixels, false, sums, count);
+    ftso_emit_loop(e, &loop, begin, end, pixels, false, sums, count);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
-    for (int64_t k = 0; k < (int64_t)at_once * e->pixels; k += e->pixels)
+    if (asked->width) {
+        LLVMValueRef done = LLVMBuildSub(e->builder, loop.index, begin, "");
+        ftso_ask(e, asked, LLVMBuildUDiv(e->builder, done, ftso_emit_i64(e, pixels), ""));
+    }
+    for (int64_t k = 0; k < pixels; k += e->pixels)
         add_pixel(e, p, c, ftso_emit_add(e, loop.index, ftso_emit_i64(e, k)), sums);
     ftso_emit_loop_end(e, &loop, sums);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
@@ -212,7 +227,7 @@ static void add_pixels(ftso_emitter *e, const pass *p, const span *c, LLVMValueR
 
 /* The float sums of a block of the pass's pixels [begin, end): from zero, or on from those of the block's part before. */
 static void add_block(ftso_emitter *e, const pass *p, const span *c, LLVMValueRef begin,
-                      LLVMValueRef end)
+                      LLVMValueRef end, const ftso_asked *asked)
 {
     int64_t v = ftso_emit_unit(e);
     int count = (int)c->g->sum_count * c->vectors;
@@ -222,15 +237,15 @@ static void add_block(ftso_emitter *e, const pass *p, const span *c, LLVMValueRe
                       ? ftso_emit_load_vector(e, part_at(e, p, c->g->sums[i / c->vectors],
                                                          c->channel, c->first + i % c->vectors * v))
                       : ftso_emit_splat_of(e, 0);
-    if (c->vectors <= NARROW_VECTORS && !e->kept_count) {
-        LLVMValueRef several =
-                         LLVMBuildAnd(e->builder, LLVMBuildSub(e->builder, end, begin, ""),
-                                      ftso_emit_i64(e, -(int64_t)PIXELS_AT_ONCE * e->pixels), ""),
+    int at_once = pixels_at_once(e, c->vectors);
+    if (at_once > 1) {
+        LLVMValueRef several = LLVMBuildAnd(e->builder, LLVMBuildSub(e->builder, end, begin, ""),
+                                            ftso_emit_i64(e, -(int64_t)at_once * e->pixels), ""),
                      whole = ftso_emit_add(e, begin, several);
-        add_pixels(e, p, c, begin, whole, PIXELS_AT_ONCE, sums);
+        add_pixels(e, p, c, begin, whole, at_once, asked, sums);
         begin = whole;
     }
-    add_pixels(e, p, c, begin, end, 1, sums);
+    add_pixels(e, p, c, begin, end, 1, at_once > 1 ? &nothing : asked, sums);
     for (int i = 0; i < count; i++) {
         size_t index = c->g->sums[i / c->vectors];
         int64_t first = c->first + i % c->vectors * v;
@@ -243,21 +258,35 @@ static void add_block(ftso_emitter *e, const pass *p, const span *c, LLVMValueRe
     }
 }
 
+/* What the block of pixels that begins with number `begin` of the pass asks for. */
+static ftso_asked asked_of_block(ftso_emitter *e, const pass *p, LLVMValueRef begin, int vectors)
+{
+    if (!p->ahead) return nothing;
+    int64_t block = (int64_t)FTSO_SUM_PIXELS * e->pixels,
+            steps = FTSO_SUM_PIXELS / pixels_at_once(e, vectors),
+            turns = ((int64_t)LLVMConstIntGetSExtValue(p->end) + block - 1) / block;
+    LLVMValueRef turn = LLVMBuildUDiv(e->builder, begin, ftso_emit_i64(e, block), "");
+    return ftso_ahead_turn(e, p->ahead, ftso_ahead_width(p->ahead, turns, steps, MOST_ASKED), steps,
+                           turn, e->scratch);
+}
+
 /* The pixels of the pass; where something is added up and the pass is not a block itself, block by block. */
 static void run_chunk(ftso_emitter *e, const pass *p, const group *g, LLVMValueRef channel,
                       int64_t first, int vectors)
 {
     span c = {g, channel, first, vectors};
     if (!g->sum_count || p->epilogue->kept_count) {
-        add_block(e, p, &c, p->begin, p->end);
+        add_block(e, p, &c, p->begin, p->end, &nothing);
         return;
     }
     ftso_loop blocks;
     int64_t pixels = (int64_t)FTSO_SUM_PIXELS * e->pixels;
     ftso_emit_loop(e, &blocks, p->begin, p->end, pixels, true, NULL, 0);
+    ftso_asked asked = asked_of_block(e, p, blocks.index, vectors);
     add_block(
         e, p, &c, blocks.index,
-        ftso_emit_min_i64(e, ftso_emit_add(e, blocks.index, ftso_emit_i64(e, pixels)), p->end));
+        ftso_emit_min_i64(e, ftso_emit_add(e, blocks.index, ftso_emit_i64(e, pixels)), p->end),
+        &asked);
     ftso_emit_loop_end(e, &blocks, NULL);
 }
 
@@ -276,23 +305,30 @@ static size_t most_sums(const ftso_emitter *e, const ftso_epilogue *epilogue)
     return epilogue->kept_count && fit < MAX_SUMS ? fit : MAX_SUMS;
 }
 
+/* Vectors of channels that a pass of the group takes at once: equal chunks where they are alike. */
+static int chunk_of(const ftso_emitter *e, const ftso_epilogue *epilogue, const group *g)
+{
+    int total = (int)(ftso_emit_round(e, g->channels) / ftso_emit_unit(e));
+    if (!g->uniform) return wide_chunk(g, total);
+    int chunk = total, most = g->sum_count > FEW_SUMS ? MAX_CHUNK : WIDE_CHUNK;
+    if (epilogue->kept_count)
+        most = (int)(most_sums(e, epilogue) / (g->sum_count ? g->sum_count : 1));
+    if (most > WIDE_CHUNK) most = WIDE_CHUNK;
+    while (chunk > most || total % chunk) chunk--;
+    return chunk;
+}
+
 /* Channel chunks of a group: a loop over equal chunks where expressions are uniform, else one after another. */
 static void run_group(ftso_emitter *e, const pass *p, const group *g)
 {
     int64_t v = ftso_emit_unit(e);
     int64_t stored = ftso_emit_round(e, g->channels);
-    int total = (int)(stored / v);
+    int total = (int)(stored / v), chunk = chunk_of(e, p->epilogue, g);
     if (!g->uniform) {
-        int wide = wide_chunk(g, total);
-        for (int k = 0; k < total; k += wide)
-            run_chunk(e, p, g, NULL, (int64_t)k * v, total - k < wide ? total - k : wide);
+        for (int k = 0; k < total; k += chunk)
+            run_chunk(e, p, g, NULL, (int64_t)k * v, total - k < chunk ? total - k : chunk);
         return;
     }
-    int chunk = total, most = g->sum_count > FEW_SUMS ? MAX_CHUNK : WIDE_CHUNK;
-    if (p->epilogue->kept_count)
-        most = (int)(most_sums(e, p->epilogue) / (g->sum_count ? g->sum_count : 1));
-    if (most > WIDE_CHUNK) most = WIDE_CHUNK;
-    while (chunk > most || total % chunk) chunk--;
     if (chunk == total) {
         run_chunk(e, p, g, NULL, 0, total);
         return;
@@ -372,6 +408,15 @@ static int uneven_passes(ftso_emitter *e, const ftso_epilogue *epilogue)
         if (!groups[i].uniform) passes += (total + wide - 1) / wide;
     }
     return passes;
+}
+
+int64_t ftso_emit_epilogue_steps(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels)
+{
+    group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
+    if (epilogue->kept_count || !make_groups(e, epilogue, groups) || !groups->sum_count) return 0;
+    int chunk = chunk_of(e, epilogue, groups);
+    if (chunk * ftso_emit_unit(e) != ftso_emit_round(e, groups->channels)) return 0;
+    return pixels / ((int64_t)e->pixels * pixels_at_once(e, chunk));
 }
 
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch)
@@ -456,7 +501,10 @@ void ftso_emit_epilogue_run(ftso_emitter *e, const ftso_epilogue *epilogue, LLVM
         begin_block(e, &p, &parts, epilogue->block_pixels);
     }
     for (size_t i = 0; i < e->kept_count; i++) keep(e, &p, i);
-    for (size_t i = 0; i < count; i++) run_group(e, &p, &groups[i]);
+    for (size_t i = 0; i < count; i++) {
+        p.ahead = i == 0 ? epilogue->ahead : NULL;
+        run_group(e, &p, &groups[i]);
+    }
     if (has_parts(epilogue)) {
         ftso_emit_loop_end(e, &parts, NULL);
         flush_parts(e, &p);

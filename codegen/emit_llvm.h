@@ -212,6 +212,55 @@ typedef struct ftso_tile {
 } ftso_tile;
 void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile);
 
+/* ---------------------------------------------------------------- memory asked for ahead */
+
+/*
+ * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers
+ * later than a prologue can wait. Few lines can be on their way at a time, so that asking has to be spread over the band.
+ */
+enum { FTSO_MAX_AHEAD = 24 };
+typedef struct ftso_ahead {
+    LLVMValueRef at[FTSO_MAX_AHEAD];
+    int64_t lines[FTSO_MAX_AHEAD]; /* of the band, from there on */
+    int count;
+} ftso_ahead;
+
+/* The band whose lines are asked for: `pixels` pixels of the map of `like` that begin with pixel `first` of image n. */
+typedef struct ftso_ahead_band {
+    ftso_value like;
+    LLVMValueRef image, first;
+    int64_t pixels;
+    /* a tile of `tiled` reaches so many pixels beyond a band: there begins what the next one reads first */
+    ftso_value tiled;
+    int64_t reach;
+    bool
+        writes; /* images are stored all at once when a band is done: a line has to be there before it is written to */
+} ftso_ahead_band;
+/* The images that the region reads, and those that it stores, where `writes` says so. */
+ftso_ahead ftso_ahead_of(ftso_emitter *e, const ftso_ahead_band *band);
+/* Loads every line now, image by image: a processor that sees streams fetches their next lines faster than those it is asked for. */
+void ftso_touch(ftso_emitter *e, const ftso_ahead *images);
+/* Deals the images out to `count` loops that run one after another, by the steps that each has to ask in. */
+void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out);
+/*
+ * A turn is so many steps, each of which asks for a line of some images. How many images at a time, so that all lines are
+ * asked for within so many turns; `most` at the most. NULL asks for nothing.
+ */
+enum { FTSO_MAX_ASKED = 16 };
+int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most);
+/* What one turn asks for: the next lines of `width` images. */
+typedef struct ftso_asked {
+    LLVMValueRef at[FTSO_MAX_ASKED];
+    int width; /* 0: nothing */
+} ftso_asked;
+/* Of turn number `turn`; of `idle`, which is there, where no image is left. */
+ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
+                           LLVMValueRef turn, LLVMValueRef idle);
+/* The same, so many steps later. */
+ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps);
+/* Asks for the lines of the turn's step number `step`. */
+void ftso_ask(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef step);
+
 /* ---------------------------------------------------------------- epilogues */
 
 enum { FTSO_SUM_PIXELS = 16 }; /* vectors of pixels whose sum is float; sums of those are double */
@@ -229,8 +278,9 @@ typedef struct ftso_epilogue {
     /* evaluated into scratch before any of a block of pixels is stored or added up, each behind those it needs */
     ftso_kept *kept;
     size_t kept_count;
-    int64_t block_pixels; /* kept at a time */
-    int64_t parts_offset; /* in scratch: float sums that go on from block to block */
+    int64_t block_pixels;    /* kept at a time */
+    int64_t parts_offset;    /* in scratch: float sums that go on from block to block */
+    const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
 } ftso_epilogue;
 
 ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
@@ -238,6 +288,8 @@ ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch);
 /* The choice itself, inside ftso_emit_epilogue_place. */
 void ftso_emit_choose_kept(ftso_emitter *e, ftso_epilogue *epilogue, int64_t *scratch);
+/* Steps of a run over `pixels` pixels that can ask for lines ahead; 0: it has no such loop. */
+int64_t ftso_emit_epilogue_steps(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels);
 /* Clears this item's slot. */
 void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue);
 /*

@@ -1,6 +1,6 @@
 /*
  * The table of kernel classes, and what they share: geometry of windows, bands of rows, register blocks, rows of pixels
- * that neighbouring taps see, memory asked for ahead.
+ * that neighbouring taps see.
  */
 #include "kernels/kernels_internal.h"
 
@@ -255,6 +255,14 @@ int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int6
     return ftso_emit_round(e, band->tile_rows * band->tile_columns * stored);
 }
 
+int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band)
+{
+    if (band->step != 1) return 0;
+    int64_t num = band->rows_per_output_num, den = band->rows_per_output_den,
+            rows = band->tile_rows + band->first_row - band->rows * num / den;
+    return rows > 0 ? rows * den / num * taps->out_w : 0;
+}
+
 void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value operand,
                          LLVMValueRef image, LLVMValueRef number, LLVMValueRef address)
 {
@@ -287,139 +295,4 @@ LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel)
     }
     if (pixel < FTSO_MAX_SEEN) seen->vectors[pixel] = vector;
     return vector;
-}
-
-/* ---------------------------------------------------------------- memory asked for ahead */
-
-/* Adds an image's part of the band; one on another map has its own share of pixels. */
-static void ask_for(ftso_emitter *e, ftso_ahead *ahead, ftso_value value, ftso_shape map,
-                    LLVMValueRef image, LLVMValueRef first, int64_t pixels)
-{
-    ftso_shape shape = ftso_kernel_shape(e, value);
-    if (!shape.batched || shape.rank != 4 || ahead->count == FTSO_MAX_AHEAD) return;
-    int64_t there = map.dim[2] * map.dim[3];
-    int64_t floats = shape.dim[2] * shape.dim[3] * ftso_emit_stored(e, value) *
-                     ftso_element_bytes(e->schedule->elements[value]) / (int64_t)sizeof(float);
-    if (floats % there) return;
-    floats /= there; /* for each pixel of the map */
-    LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, image, there), first);
-    ahead->at[ahead->count] = ftso_emit_at(e, e->address[value], ftso_emit_mul(e, number, floats));
-    ahead->lines[ahead->count++] = (pixels * floats + FTSO_LINE_FLOATS - 1) / FTSO_LINE_FLOATS;
-}
-
-ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
-                         int64_t pixels, bool writes)
-{
-    ftso_shape map = ftso_kernel_shape(e, like);
-    ftso_ahead ahead = {.count = 0};
-    for (size_t i = 0; i < e->region->read_count; i++)
-        ask_for(e, &ahead, e->region->reads[i], map, image, first, pixels);
-    for (size_t i = 0; writes && i < e->region->write_count; i++)
-        ask_for(e, &ahead, e->region->writes[i], map, image, first, pixels);
-    return ahead;
-}
-
-/* Loads that nobody reads the lines `from` to `from` + `count` of the image by. */
-static void touch_lines(ftso_emitter *e, LLVMValueRef from, int64_t count)
-{
-    for (int64_t k = 0; k < count; k++)
-        LLVMSetVolatile(
-            ftso_emit_load(e, ftso_emit_at(e, from, ftso_emit_i64(e, k * FTSO_LINE_FLOATS))), true);
-}
-
-void ftso_touch(ftso_emitter *e, const ftso_ahead *images)
-{
-    enum { AT_ONCE = 8 };
-    for (int i = 0; i < images->count; i++) {
-        int64_t whole = images->lines[i] / AT_ONCE * AT_ONCE;
-        if (whole) {
-            ftso_loop loop;
-            ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), AT_ONCE, true,
-                           NULL, 0);
-            LLVMValueRef floats = ftso_emit_mul(e, loop.index, FTSO_LINE_FLOATS);
-            touch_lines(e, ftso_emit_at(e, images->at[i], floats), AT_ONCE);
-            ftso_emit_loop_end(e, &loop, NULL);
-        }
-        LLVMValueRef rest = ftso_emit_i64(e, whole * FTSO_LINE_FLOATS);
-        touch_lines(e, ftso_emit_at(e, images->at[i], rest), images->lines[i] - whole);
-    }
-}
-
-void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out)
-{
-    int64_t all_lines = 0, all_steps = 0, lines = 0, passed = 0;
-    for (int i = 0; i < ahead->count; i++) all_lines += ahead->lines[i];
-    for (size_t c = 0; c < count; c++) all_steps += steps[c];
-    int next = 0;
-    for (size_t c = 0; c < count; c++) {
-        passed += steps[c];
-        out[c].count = 0;
-        /* an image goes to the loop in whose share of the steps the middle of its lines falls; what is left to the last */
-        for (; next < ahead->count; next++) {
-            int64_t own = ahead->lines[next];
-            if (c + 1 < count && (2 * lines + own) * all_steps > 2 * passed * all_lines) break;
-            out[c].at[out[c].count] = ahead->at[next];
-            out[c].lines[out[c].count++] = own;
-            lines += own;
-        }
-    }
-}
-
-/* Turns that one image takes, a line each step. */
-static int64_t turns_of(const ftso_ahead *ahead, int i, int64_t steps)
-{
-    return (ahead->lines[i] + steps - 1) / steps;
-}
-
-int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most)
-{
-    FTSO_ASSERT(most <= FTSO_MAX_ASKED);
-    if (!ahead || turns == 0 || steps == 0) return 0;
-    int64_t needed = 0;
-    for (int i = 0; i < ahead->count; i++) needed += turns_of(ahead, i, steps);
-    int64_t width = (needed + turns - 1) / turns;
-    return width < most ? (int)width : most;
-}
-
-/* The first line that turn number `turn` asks for, of one image at a time. */
-static LLVMValueRef line_of_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t steps,
-                                 LLVMValueRef turn, LLVMValueRef idle)
-{
-    LLVMValueRef at = idle;
-    int64_t before = 0;
-    for (int i = 0; i < ahead->count; i++) before += turns_of(ahead, i, steps);
-    for (int i = ahead->count - 1; i >= 0; i--) {
-        LLVMValueRef mine =
-            LLVMBuildICmp(e->builder, LLVMIntSLT, turn, ftso_emit_i64(e, before), "");
-        before -= turns_of(ahead, i, steps);
-        LLVMValueRef done = ftso_emit_mul(e, ftso_emit_add(e, turn, ftso_emit_i64(e, -before)),
-                                          steps * FTSO_LINE_FLOATS);
-        at = LLVMBuildSelect(e->builder, mine, ftso_emit_at(e, ahead->at[i], done), at, "");
-    }
-    return at;
-}
-
-ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
-                           LLVMValueRef turn, LLVMValueRef idle)
-{
-    ftso_asked asked = {.width = width};
-    LLVMValueRef first = ftso_emit_mul(e, turn, width);
-    for (int i = 0; i < width; i++)
-        asked.at[i] =
-            line_of_turn(e, ahead, steps, ftso_emit_add(e, first, ftso_emit_i64(e, i)), idle);
-    return asked;
-}
-
-ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps)
-{
-    ftso_asked later = {.width = asked->width};
-    LLVMValueRef floats = ftso_emit_mul(e, steps, FTSO_LINE_FLOATS);
-    for (int i = 0; i < asked->width; i++) later.at[i] = ftso_emit_at(e, asked->at[i], floats);
-    return later;
-}
-
-void ftso_ask(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef step)
-{
-    ftso_asked now = ftso_asked_after(e, asked, step);
-    for (int i = 0; i < now.width; i++) ftso_emit_prefetch(e, now.at[i]);
 }

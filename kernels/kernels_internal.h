@@ -86,6 +86,8 @@ ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows);
 /* Evaluates the operand's pixels under band number `band` of image n into the tile at `address`. */
 void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value operand,
                          LLVMValueRef image, LLVMValueRef number, LLVMValueRef address);
+/* Pixels of the results' map by which a band's tile reaches beyond the band. */
+int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band);
 /* Floats of a tile of `stored` channels a pixel, whole vectors. */
 int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored);
 
@@ -104,47 +106,6 @@ LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel);
 
 /* Where little is computed for each line, loads ask for what lies so far on (ftso_emitter.ahead_floats) instead. */
 enum { FTSO_AHEAD_FLOATS = 8 * FTSO_LINE_FLOATS };
-
-/*
- * Images that the next band reads, where it will: asked for line by line while this band is computed, because memory answers
- * later than a prologue can wait. Few lines can be on their way at a time, so that asking has to be spread over the band.
- */
-enum { FTSO_MAX_AHEAD = 24 };
-typedef struct ftso_ahead {
-    LLVMValueRef at[FTSO_MAX_AHEAD];
-    int64_t lines[FTSO_MAX_AHEAD]; /* of the band, from there on */
-    int count;
-} ftso_ahead;
-
-/*
- * The images that the region reads, for the band of `pixels` pixels of the map of `like` that begins with pixel `first` of
- * image n; with `writes` also those that it stores all at once when a band is done: a line has to be there before it is
- * written to.
- */
-ftso_ahead ftso_ahead_of(ftso_emitter *e, ftso_value like, LLVMValueRef image, LLVMValueRef first,
-                         int64_t pixels, bool writes);
-/* Loads every line now, image by image: a processor that sees streams fetches their next lines faster than those it is asked for. */
-void ftso_touch(ftso_emitter *e, const ftso_ahead *images);
-/* Deals the images out to `count` loops that run one after another, by the steps that each has to ask in. */
-void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out);
-/*
- * A turn is so many steps, each of which asks for a line of some images. How many images at a time, so that all lines are
- * asked for within so many turns; `most` at the most. NULL asks for nothing.
- */
-enum { FTSO_MAX_ASKED = 16 };
-int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most);
-/* What one turn asks for: the next lines of `width` images. */
-typedef struct ftso_asked {
-    LLVMValueRef at[FTSO_MAX_ASKED];
-    int width; /* 0: nothing */
-} ftso_asked;
-/* Of turn number `turn`; of `idle`, which is there, where no image is left. */
-ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
-                           LLVMValueRef turn, LLVMValueRef idle);
-/* The same, so many steps later. */
-ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps);
-/* Asks for the lines of the turn's step number `step`. */
-void ftso_ask(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef step);
 
 /* One core's part of a contraction: it makes vectors [first_vector, first_vector + vectors) of a pixel's results. */
 typedef struct ftso_contraction_part {

@@ -206,30 +206,53 @@ static void find_images(job *j, ftso_contraction *c)
     c->images = images;
 }
 
+/*
+ * What each loop of the band asks for of the next band's lines: the lead's, the cores', the pools', and the epilogue's, where the
+ * others have too few steps. Contractions have time to spare; an epilogue has little.
+ */
+static ftso_ahead *deal(job *j, ftso_epilogue *epilogue)
+{
+    enum { MOST_LINES = 2 }; /* of a step */
+    ftso_emitter *e = j->e;
+    int64_t pixels = j->cores[0].band.rows * j->cores[0].taps.out_w, lines = 0, before = 0;
+    const ftso_contraction *first = &j->cores[0];
+    ftso_ahead_band next = {.like = first->value,
+                            .image = j->image,
+                            .first = ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
+                            .pixels = pixels,
+                            .tiled = j->led ? j->lead.operand : first->operand,
+                            .reach = j->led ? ftso_band_reach(&j->lead.taps, &j->lead.band)
+                                            : ftso_band_reach(&first->taps, &first->band),
+                            .writes = !j->direct};
+    ftso_ahead ahead = ftso_ahead_of(e, &next);
+    size_t count = 0, most = 2 + j->core_count + j->pool_count;
+    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, most);
+    ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, most);
+    if (j->led) steps[count++] = ftso_depthwise_steps(e, &j->lead);
+    for (size_t i = 0; i < j->core_count; i++)
+        steps[count++] = ftso_contraction_steps(e, &j->cores[i]);
+    for (size_t i = 0; i < j->pool_count; i++) steps[count++] = ftso_pooling_steps(&j->pools[i]);
+    for (size_t i = 0; i < count; i++) before += steps[i];
+    for (int i = 0; i < ahead.count; i++) lines += ahead.lines[i];
+    if (lines > MOST_LINES * before && !j->direct) {
+        steps[count] = ftso_emit_epilogue_steps(e, epilogue, pixels);
+        if (steps[count]) epilogue->ahead = &shares[count++];
+    }
+    ftso_ahead_deal(&ahead, steps, count, shares);
+    return shares;
+}
+
 /* One band of one image: tiles, then cores, into `results`, then the lead's, then the pools'. */
-static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
+static void emit_band(job *j, LLVMValueRef band, ftso_epilogue *epilogue, LLVMValueRef *results)
 {
     ftso_emitter *e = j->e;
-    ftso_value made = j->cores[0].value;
-    int64_t pixels = j->cores[0].band.rows * j->cores[0].taps.out_w;
-    ftso_ahead ahead =
-        ftso_ahead_of(e, made, j->image, ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
-                      pixels, !j->direct);
-    size_t asking = j->led + j->core_count + j->pool_count;
-    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
-    ftso_ahead *dealt = FTSO_ARRAY(e->arena, ftso_ahead, asking), *shares = dealt + j->led;
-    if (j->led) steps[0] = ftso_depthwise_steps(e, &j->lead);
-    for (size_t i = 0; i < j->core_count; i++)
-        steps[j->led + i] = ftso_contraction_steps(e, &j->cores[i]);
-    for (size_t i = 0; i < j->pool_count; i++)
-        steps[j->led + j->core_count + i] = ftso_pooling_steps(&j->pools[i]);
-    ftso_ahead_deal(&ahead, steps, asking, dealt);
-    j->lead.ahead = dealt;
+    const ftso_ahead *share = deal(j, epilogue);
+    if (j->led) j->lead.ahead = share++;
     for (size_t i = 0; i < j->core_count; i++) {
         ftso_contraction *c = &j->cores[i];
         const ftso_contraction *owner = tile_owner(j, i);
         c->tile = owner == c ? emit_operand(j, c, band) : owner->tile;
-        c->ahead = &shares[i];
+        c->ahead = share++;
         c->image = j->image;
         c->first = j->first;
         c->result = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->scratch_offset));
@@ -245,7 +268,7 @@ static void emit_band(job *j, LLVMValueRef band, LLVMValueRef *results)
     run_gradients(j, &j->cores[0], band);
     if (j->led) *results++ = j->lead.result;
     for (size_t i = 0; i < j->pool_count; i++) {
-        ftso_pooling_run(&j->pools[i], j->image, band, &shares[j->core_count + i]);
+        ftso_pooling_run(&j->pools[i], j->image, band, share++);
         *results++ = j->pools[i].result;
     }
 }
@@ -272,7 +295,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     j.image = frame.images.index;
     j.first = ftso_emit_mul(e, frame.rows.index, pixels);
     LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count);
-    emit_band(&j, frame.rows.index, results);
+    emit_band(&j, frame.rows.index, &epilogue, results);
     if (!j.direct)
         ftso_emit_epilogue_run(e, &epilogue, j.image, j.first, ftso_emit_i64(e, pixels), results);
     ftso_emit_frame_end(e, &frame);

@@ -271,6 +271,22 @@ static void keep_rows(job *j, LLVMValueRef is_first)
     }
 }
 
+/* What the next band reads, and writes; its tile follows from `tiled`. */
+static ftso_ahead next_band(job *j, ftso_value tiled, bool writes)
+{
+    ftso_emitter *e = j->e;
+    int64_t pixels = j->d.band.rows * j->d.taps.out_w;
+    LLVMValueRef next = ftso_emit_add(e, j->band, ftso_emit_i64(e, 1));
+    ftso_ahead_band band = {.like = j->d.value,
+                            .image = j->image,
+                            .first = ftso_emit_mul(e, next, pixels),
+                            .pixels = pixels,
+                            .tiled = tiled,
+                            .reach = ftso_band_reach(&j->d.taps, &j->d.band),
+                            .writes = writes};
+    return ftso_ahead_of(e, &band);
+}
+
 /* The tile of the band, by the lead; and the weight gradients of the lead's operand. */
 static void emit_lead(job *j)
 {
@@ -307,10 +323,7 @@ static void emit_lead(job *j)
     c->result = ftso_emit_at(
         e, ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, -band->first_column * j->d.stored)),
         ftso_emit_mul(e, row, row_floats(j)));
-    LLVMValueRef next = ftso_emit_add(e, j->band, ftso_emit_i64(e, 1));
-    int64_t pixels = band->rows * j->d.taps.out_w;
-    ftso_ahead ahead =
-        ftso_ahead_of(e, j->d.value, j->image, ftso_emit_mul(e, next, pixels), pixels, false);
+    ftso_ahead ahead = next_band(j, c->operand, !j->in_image);
     size_t asking = 2 + j->gradients.count;
     int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
     ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
@@ -394,8 +407,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     if (j->led) {
         emit_lead(j);
     } else {
-        LLVMValueRef next = ftso_emit_add(e, first, ftso_emit_i64(e, pixels));
-        ahead = ftso_ahead_of(e, d->value, j->image, next, pixels, !j->in_image);
+        ahead = next_band(j, d->operand, !j->in_image);
         d->ahead = &ahead;
         ftso_emit_band_tile(e, &d->band, d->operand, j->image, j->band, d->tile);
     }

@@ -133,9 +133,12 @@ ftso_status ftso_gradient_emit(ftso_emitter *e, const ftso_schedule *schedule,
         ftso_emit_tile(e, &tile);
     }
     int64_t pixels = g.band.rows * g.taps.out_w;
-    LLVMValueRef next =
-        ftso_emit_mul(e, ftso_emit_add(e, bands.index, ftso_emit_i64(e, 1)), pixels);
-    ftso_ahead ahead = ftso_ahead_of(e, g.dy, images.index, next, pixels, false);
+    ftso_ahead_band next = {
+        .like = g.dy,
+        .image = images.index,
+        .first = ftso_emit_mul(e, ftso_emit_add(e, bands.index, ftso_emit_i64(e, 1)), pixels),
+        .pixels = pixels};
+    ftso_ahead ahead = ftso_ahead_of(e, &next);
     g.ahead = &ahead;
     ftso_gradients_run(e, &all, g.dy, images.index, row, NULL, dy, dy_row);
     ftso_emit_loop_end(e, &bands, NULL);

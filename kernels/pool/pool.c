@@ -481,8 +481,12 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     LLVMValueRef image = frame.images.index, band = frame.rows.index;
     int64_t made = gradient ? pool.rows * pool.stride * pool.in_w : pool.rows * pool.out_w;
     if (pool.in_place) {
-        ftso_ahead seen =
-            ftso_ahead_of(e, pool.value, image, ftso_emit_mul(e, band, made), made, true);
+        ftso_ahead_band at_hand = {.like = pool.value,
+                                   .image = image,
+                                   .first = ftso_emit_mul(e, band, made),
+                                   .pixels = made,
+                                   .writes = true};
+        ftso_ahead seen = ftso_ahead_of(e, &at_hand);
         ftso_touch(e, &seen);
     }
     ftso_pooling_run(&pool, image, band, NULL);
