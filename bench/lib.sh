@@ -5,7 +5,7 @@ work=$(mktemp -d)
 declare -A peer_pid=() peer_in=() peer_out=()
 stop_all() {
   local pid
-  for pid in "${peer_pid[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${peer_pid[@]}"; do kill "$pid" 2>/dev/null && kill -CONT "$pid" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap stop_all EXIT
@@ -80,18 +80,28 @@ start() {
   exec {fd}<"$work/$name.out"
   peer_out[$name]=$fd
   while read -r -t "$patience" -u "${peer_out[$name]}" line; do
-    [[ $line == '{'* ]] && return 0 # what an exporter or a compiler says on stdout is passed over
+    [[ $line == '{'* ]] || continue # what an exporter or a compiler says on stdout is passed over
+    rest "$name"
+    return 0
   done
   note "$row: $(title_of "$name") gave nothing after $patience s, or failed: $(tail -n 1 "$work/$name.err" | cut -c1-160)"
   stop "$name"
   return 1
 }
+# A peer whose turn it is not stands still: some engines' threads look for work for seconds.
+rest() { kill -STOP "${peer_pid[$1]}" 2>/dev/null || true; }
+wake() { kill -CONT "${peer_pid[$1]}" 2>/dev/null || true; }
 ask() { # NAME WORD: the answer in $answer
+  local status=0
   answer=
+  wake "$1"
   echo "$2" >&"${peer_in[$1]}" 2>/dev/null || return 1
-  read -r -t "$patience" -u "${peer_out[$1]}" answer
+  read -r -t "$patience" -u "${peer_out[$1]}" answer || status=1
+  rest "$1"
+  return $status
 }
 stop() {
+  wake "$1"
   local fd=${peer_in[$1]}
   exec {fd}>&-
   fd=${peer_out[$1]}
