@@ -282,7 +282,7 @@ void ftso_emit_store_lanes(ftso_emitter *e, LLVMValueRef vector, LLVMValueRef ad
 
 /* ---------------------------------------------------------------- images in memory */
 
-static LLVMValueRef splat_of_i32(const ftso_emitter *e, unsigned value)
+LLVMValueRef ftso_emit_splat_i32(const ftso_emitter *e, unsigned value)
 {
     LLVMValueRef lanes[64];
     for (int i = 0; i < e->target.vector_floats; i++) lanes[i] = LLVMConstInt(e->i32, value, false);
@@ -306,7 +306,7 @@ static LLVMValueRef image_at(ftso_emitter *e, ftso_value value, LLVMValueRef ele
 static LLVMValueRef widened(ftso_emitter *e, LLVMValueRef halves)
 {
     LLVMValueRef bits = LLVMBuildZExt(e->builder, halves, integers(e, 32), "");
-    bits = LLVMBuildShl(e->builder, bits, splat_of_i32(e, 16), "");
+    bits = LLVMBuildShl(e->builder, bits, ftso_emit_splat_i32(e, 16), "");
     return LLVMBuildBitCast(e->builder, bits, e->vector, "");
 }
 
@@ -342,7 +342,7 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
     if (is_half(e, value)) {
         /* shifted with its sign, for SSE2 packs signed numbers only */
         vector = LLVMBuildBitCast(e->builder, vector, integers(e, 32), "");
-        vector = LLVMBuildAShr(e->builder, vector, splat_of_i32(e, 16), "");
+        vector = LLVMBuildAShr(e->builder, vector, ftso_emit_splat_i32(e, 16), "");
         vector = LLVMBuildTrunc(e->builder, vector, integers(e, 16), "");
     }
     if (e->pixels == 1 && stored < e->target.vector_floats)
@@ -364,10 +364,10 @@ static LLVMValueRef rounded(ftso_emitter *e, LLVMValueRef vector)
 {
     LLVMBuilderRef b = e->builder;
     LLVMValueRef bits = LLVMBuildBitCast(b, vector, integers(e, 32), "");
-    LLVMValueRef odd = LLVMBuildLShr(b, bits, splat_of_i32(e, 16), "");
-    odd = LLVMBuildAnd(b, odd, splat_of_i32(e, 1), "");
-    bits = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, splat_of_i32(e, 0x7fff), ""), odd, "");
-    bits = LLVMBuildAnd(b, bits, splat_of_i32(e, 0xffff0000u), "");
+    LLVMValueRef odd = LLVMBuildLShr(b, bits, ftso_emit_splat_i32(e, 16), "");
+    odd = LLVMBuildAnd(b, odd, ftso_emit_splat_i32(e, 1), "");
+    bits = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, ftso_emit_splat_i32(e, 0x7fff), ""), odd, "");
+    bits = LLVMBuildAnd(b, bits, ftso_emit_splat_i32(e, 0xffff0000u), "");
     LLVMValueRef none = LLVMBuildFCmp(b, LLVMRealUNO, vector, vector, "");
     bits = LLVMBuildOr(b, bits, LLVMBuildSExt(b, none, integers(e, 32), ""), "");
     return LLVMBuildBitCast(b, bits, e->vector, "");

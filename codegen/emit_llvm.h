@@ -83,6 +83,7 @@ LLVMValueRef ftso_emit_i64(ftso_emitter *e, int64_t value);
 LLVMValueRef ftso_emit_f32(ftso_emitter *e, double value);
 LLVMValueRef ftso_emit_splat(ftso_emitter *e, LLVMValueRef scalar); /* float to vector */
 LLVMValueRef ftso_emit_splat_of(ftso_emitter *e, double value);
+LLVMValueRef ftso_emit_splat_i32(const ftso_emitter *e, unsigned value);
 LLVMValueRef ftso_emit_add(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b); /* i64, folds zeros */
 LLVMValueRef ftso_emit_mul(ftso_emitter *e, LLVMValueRef a,
                            int64_t b); /* i64, folds zero and one */

@@ -284,28 +284,21 @@ static void each_avg_dx(ftso_pooling *pool, site *at)
     for (int64_t kh = 0; kh < pool->kernel; kh++) add_row(pool, at, kh, parts);
 }
 
-/* The number of a tap, in each lane. */
-static LLVMValueRef tap_number(const ftso_emitter *e, int64_t k)
-{
-    LLVMValueRef lanes[64];
-    for (int l = 0; l < e->target.vector_floats; l++)
-        lanes[l] = LLVMConstInt(e->i32, (unsigned)k, false);
-    return LLVMConstVector(lanes, (unsigned)e->target.vector_floats);
-}
-
 static void each_max_dx(ftso_pooling *pool, site *at)
 {
     ftso_emitter *e = pool->e;
     int64_t taps = pool->kernel * pool->kernel;
     LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, pool->other, at->dense)),
-                 best = tap(pool, at, 0), best_tap = tap_number(e, 0), is_larger,
+                 best = tap(pool, at, 0), best_tap = ftso_emit_splat_i32(e, 0), is_larger,
                  *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)pool->kernel);
     for (int64_t k = 1; k < taps; k++) {
         best = larger(e, best, tap(pool, at, k), &is_larger);
-        best_tap = LLVMBuildSelect(e->builder, is_larger, tap_number(e, k), best_tap, "");
+        best_tap = LLVMBuildSelect(e->builder, is_larger, ftso_emit_splat_i32(e, (unsigned)k),
+                                   best_tap, "");
     }
     for (int64_t k = 0; k < taps; k++) {
-        LLVMValueRef chosen = LLVMBuildICmp(e->builder, LLVMIntEQ, best_tap, tap_number(e, k), "");
+        LLVMValueRef chosen =
+            LLVMBuildICmp(e->builder, LLVMIntEQ, best_tap, ftso_emit_splat_i32(e, (unsigned)k), "");
         parts[k % pool->kernel] =
             LLVMBuildSelect(e->builder, chosen, dy, ftso_emit_splat_of(e, 0), "");
         if (k % pool->kernel == pool->kernel - 1) add_row(pool, at, k / pool->kernel, parts);
