@@ -226,7 +226,10 @@ void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t c
                    ftso_band *out_bands)
 {
     int64_t height = taps[0].out_h, step = 1, best = height;
-    for (size_t i = 0; i < count; i++) step = step / gcd(step, taps[i].out_step) * taps[i].out_step;
+    for (size_t i = 0; i < count; i++) {
+        int64_t own = taps[i].band_step ? taps[i].band_step : taps[i].out_step;
+        step = step / gcd(step, own) * own;
+    }
     bool found = false;
     for (int64_t rows = step; rows <= height; rows += step) {
         if (height % rows != 0) continue;

@@ -47,6 +47,7 @@ typedef struct ftso_taps {
     int64_t stride;     /* of the operand's pixels */
     int64_t out_step;   /* phases in each direction */
     int64_t row_pixels; /* that a tile's rows are a multiple of, so that each begins a vector */
+    int64_t band_step;  /* that a band's rows are a multiple of; 0: of the phases only */
     ftso_phase phases[FTSO_MAX_PHASES];
     int phase_count;
 } ftso_taps;
@@ -137,6 +138,10 @@ typedef struct ftso_contraction {
         images; /* each part's results lie there, pixel by pixel, not in `result`; NULL: they do not */
     LLVMValueRef rows;       /* of the band at hand; NULL: band.rows */
     const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
+    /* fewer products for the window, by points instead of taps; NULL: none */
+    const struct ftso_winograd *winograd;
+    int64_t patch_rows;                     /* of patches in a round */
+    int64_t points_offset, products_offset; /* of a round: floats into scratch */
     /* results go from registers to the epilogue instead: number among the cores, image, first pixel */
     bool direct;
     size_t number;
@@ -152,8 +157,54 @@ int64_t ftso_contraction_packed_floats(const ftso_emitter *e, const ftso_contrac
 void ftso_contraction_pack(ftso_emitter *e, const ftso_contraction *c);
 /* From the tile to the band's results. */
 void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c);
+/* Whether the part of each vector is known while code is made, so that parts may go different ways. */
+bool ftso_contraction_parts_known(const ftso_contraction *c);
+/* Where vector number `vector` of the block at `channel` of the band's pixel `number` lies in `result`. */
+LLVMValueRef ftso_contraction_result_at(ftso_emitter *e, const ftso_contraction *c,
+                                        LLVMValueRef number, LLVMValueRef channel, int vector);
+/* `count` of these vectors to scratch or to images, or on to the images that follow from them. */
+void ftso_contraction_results(ftso_emitter *e, const ftso_contraction *c, LLVMValueRef number,
+                              LLVMValueRef channel, int vector, int count,
+                              const LLVMValueRef *sums);
 /* How many steps of a band can ask for lines ahead. */
 int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c);
+
+/*
+ * Winograd's minimal filtering for a contraction (winograd.c): patches of the tile become points, each point's products are a
+ * 1x1 contraction, what they give becomes outputs. A band is worked on in rounds of some rows of patches.
+ */
+typedef struct ftso_winograd ftso_winograd;
+
+/* A block of output vectors, from `channel` and `first` vectors on; `turn`, `width`: of the lines that it asks for ahead. */
+typedef struct ftso_contraction_block {
+    int vectors, first;
+    LLVMValueRef weights, channel;
+    LLVMValueRef turn; /* NULL: asks for none */
+    int width;
+} ftso_contraction_block;
+
+/* The one with the least cost; NULL: taps are cheaper, or the window has none. */
+const ftso_winograd *ftso_winograd_of(const ftso_emitter *e, const ftso_contraction *c);
+int64_t ftso_winograd_outputs(const ftso_winograd *w); /* rows and columns of a patch's outputs */
+int64_t ftso_winograd_points(const ftso_winograd *w);  /* of a patch */
+/* Chooses the rounds of a band; patches and rounds are known from then on. */
+void ftso_winograd_cut(ftso_contraction *c);
+int64_t ftso_winograd_patches(const ftso_contraction *c); /* of a round */
+int64_t ftso_winograd_rounds(const ftso_contraction *c);
+/* Places points and products behind *scratch floats. */
+void ftso_winograd_place(const ftso_emitter *e, ftso_contraction *c, int64_t *scratch);
+/* One kernel's points, `step` floats apart, from its elements at `kernel`. */
+void ftso_winograd_pack(ftso_emitter *e, const ftso_contraction *c, LLVMValueRef kernel,
+                        LLVMValueRef to, int64_t step);
+/* The round's points. */
+void ftso_winograd_points_of(ftso_emitter *e, const ftso_contraction *c, LLVMValueRef round);
+/* The round's results of a block of output vectors. */
+void ftso_winograd_vectors(ftso_emitter *e, const ftso_contraction *c,
+                           const ftso_contraction_block *b, LLVMValueRef round);
+/* A block's products of all patches at one point, whose operands lie at `operand`. */
+void ftso_contraction_at_point(ftso_emitter *e, const ftso_contraction *c,
+                               const ftso_contraction_block *b, LLVMValueRef operand,
+                               LLVMValueRef result);
 
 /*
  * A depthwise core at work on a band: alone in its region, or leading a contraction. `band` is the region's choice; the

@@ -136,6 +136,22 @@ static void windows_of_networks(void **state)
     for (size_t i = 0; i < FTSO_COUNT(given); i++) three(*state, &given[i]);
 }
 
+/* Windows that go by patches: maps that they cover, in one round and in many, with every kind of padding. */
+static void patches(void **state)
+{
+    static const shapes given[] = {
+        {3, 16, 16, 32, 3, 3, 1, 1, {1, 1, 1, 1}}, /* several bands */
+        {2, 64, 70, 8, 3, 3, 1, 1, {1, 1, 1, 1}},  /* blocks of vectors, and a rest */
+        {2, 7, 17, 2, 3, 3, 1, 1, {1, 1, 1, 1}},   /* one patch */
+        {2, 20, 6, 14, 3, 3, 1, 1, {1, 1, 1, 1}},  /* seven patches a row */
+        {1, 36, 36, 8, 3, 3, 1, 1, {0, 0, 0, 0}},  /* none outside of the map */
+        {2, 12, 9, 7, 3, 3, 1, 1, {1, 2, 0, 3}},   /* an odd map to an even one */
+        {2, 12, 9, 8, 3, 3, 1, 1, {1, 0, 1, 0}},   /* an even map to an odd one: not by patches */
+        {MANY_IMAGES, 6, 5, 4, 3, 3, 1, 1, {1, 1, 1, 1}}, /* two patches a row */
+    };
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) three(*state, &given[i]);
+}
+
 /* ---------------------------------------------------------------- several cores in one region */
 
 static ftso_value conv_like(wrapping *w, ftso_value x, const test_op_case *c, int64_t channels)
@@ -204,6 +220,42 @@ static void shared_operand(void **state)
     }
 }
 
+/* Three of one operand by patches: results that are images, that go on in registers, and that are summed up as well. */
+static void shared_patches(void **state)
+{
+    static const int64_t channels[][4] = {{16, 16, 16, 16}, {6, 5, 40, 17}, {64, 33, 32, 64}};
+    for (size_t i = 0; i < 3 * FTSO_COUNT(channels); i++) {
+        const int64_t *c = channels[i / 3];
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        test_random random = {88 + i};
+        wrapping w = {&graph, &random, 0};
+        ftso_value x = wrapping_operand(&w, ftso_shape_image(2, c[0], 12, 10));
+        const ftso_op *op = ftso_op_find(graph.ops, "conv");
+        ftso_attr_value attrs[8] = {{0}};
+        for (int k = 0; k < op->attr_count; k++)
+            attrs[k] =
+                strncmp(op->attrs[k].name, "pad", 3) == 0 ? FTSO_I(1) : op->attrs[k].fallback;
+        for (int k = 0; k < 3; k++) {
+            ftso_value operands[] = {x, wrapping_leaf(&w, ftso_shape_weight(c[1 + k], c[0], 3, 3))};
+            ftso_value y =
+                ftso_graph_add(&graph, "conv", operands, 2, attrs, (size_t)op->attr_count);
+            if (i % 3 == 0) out(&w, ftso_format(&arena, "y%d", k), y);
+            if (i % 3 != 1)
+                out(&w, ftso_format(&arena, "sum%d", k),
+                    ftso_graph_unary(&graph, "channel_sum", y));
+            if (i % 3) out(&w, ftso_format(&arena, "r%d", k), ftso_graph_unary(&graph, "relu", y));
+        }
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
+        assert_int_equal(schedule->region_count, 1);
+        kernel_lab_check(*state, &graph, NULL, NULL, i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* One window whose transpose makes an image of `side` x `side`. */
 typedef struct summand {
     int64_t made, kernel, stride, pad_low, pad_high, channels; /* made: side of its operand */
@@ -237,6 +289,11 @@ static void summands(void **state)
         {2, 10, 7, 2, {{5, 1, 2, 0, 0, 12}, {5, 1, 2, -1, 1, 12}}}, /* a pair that leaves holes */
         {2, 9, 16, 2, {{5, 3, 2, 1, 1, 3}, {9, 3, 1, 1, 1, 3}}},    /* bands do not divide */
         {MANY_IMAGES, 6, 8, 3, {{2, 1, 3, 0, 0, 4}, {3, 3, 2, 1, 1, 4}, {6, 5, 1, 2, 2, 4}}},
+        {2,
+         8,
+         20,
+         3,
+         {{8, 3, 1, 1, 1, 12}, {8, 1, 1, 0, 0, 5}, {8, 3, 1, 1, 1, 7}}}, /* by patches */
     };
     for (size_t i = 0; i < FTSO_COUNT(given) * 2; i++) {
         size_t g = i / 2;
@@ -490,18 +547,60 @@ static void registers_of_each_width(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* Patches where they save products and cover the map: kernels are then transformed when they are packed. */
+static void windows_by_patches(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t in, side, kernel, stride;
+        bool by_patches;
+    } given[] = {{16, 8, 3, 1, true},  {6, 8, 3, 1, true},   {3, 8, 3, 1, false},
+                 {16, 7, 3, 1, false}, {16, 8, 3, 2, false}, {16, 8, 5, 1, false}};
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        int64_t in = given[i].in, side = given[i].side, kernel = given[i].kernel;
+        ftso_value operands[] = {
+            ftso_graph_input(&graph, "x", ftso_shape_image(2, in, side, side)),
+            ftso_graph_input(&graph, "w", ftso_shape_weight(16, in, kernel, kernel))};
+        const ftso_op *op = ftso_op_find(graph.ops, "conv");
+        ftso_attr_value attrs[8] = {{0}};
+        for (int k = 0; k < op->attr_count; k++)
+            attrs[k] = strncmp(op->attrs[k].name, "pad", 3) == 0 ? FTSO_I(kernel / 2)
+                                                                 : op->attrs[k].fallback;
+        attrs[ftso_op_attr(op, "stride")] = FTSO_I(given[i].stride);
+        ftso_value y = ftso_graph_add(&graph, "conv", operands, 2, attrs, (size_t)op->attr_count);
+        ftso_graph_output(&graph, "y", y, FTSO_NO_VALUE);
+        ftso_schedule *schedule;
+        test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
+        ftso_compiler_options options = {.threads = 1, .kernels = ftso_kernels()};
+        test_ok(ftso_target_named(&arena, "x86-64-v3", &options.target));
+        ftso_text text;
+        ftso_text_init(&text);
+        test_ok(ftso_compile_text(&options, schedule, false, &text));
+        assert_int_equal(says(&text, "fmul float"), given[i].by_patches);
+        ftso_text_deinit(&text);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bare, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(wrapped, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(windows_of_networks, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(patches, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(shared_patches, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(shared_operand, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(summands, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(many_sums, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(shuffled_results, lab_setup, lab_teardown),
         cmocka_unit_test(threads_and_schedules),
         cmocka_unit_test(registers_of_each_width),
+        cmocka_unit_test(windows_by_patches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
  * A depthwise core may lead: its result, band by band, is the operand of a 1x1 window. An operand that lies in memory as
  * the window reads it needs no tile; results that are images are stored there, and those that only images follow from go on
  * in registers. Weight gradients of the same operands run beside the cores, and so do the gradients of pools that cover the
- * map. contraction.c has the arithmetic.
+ * map. contraction.c has the arithmetic, winograd.c that of 3x3 windows with fewer products.
  */
 #include "kernels/kernels_internal.h"
 
@@ -73,7 +73,7 @@ static void choose_bands(job *j, const int64_t *tile_channels, int64_t result_ch
     for (size_t i = 0; i < j->core_count; i++) j->cores[i].band = bands[i];
 }
 
-/* Whether all cores' results are images of the region, those of several parts made by one block of registers. */
+/* Whether all cores' results are images of the region, and each block of them is of a part that is known. */
 static bool results_are_images(const job *j)
 {
     const ftso_region *region = j->e->region;
@@ -81,8 +81,18 @@ static bool results_are_images(const job *j)
     for (size_t i = 0; i < region->core_count; i++)
         if (!ftso_emit_core_is_image(j->e, region->cores[i])) return false;
     for (size_t i = 0; i < j->core_count; i++)
-        if (j->cores[i].part_count > 1 && j->cores[i].block < j->cores[i].vectors) return false;
+        if (!ftso_contraction_parts_known(&j->cores[i])) return false;
     return true;
+}
+
+/* How many cores are one contraction. Where results go on in registers each has its own, unless patches share their points. */
+static size_t parts_of(const job *j)
+{
+    const ftso_region *region = j->e->region;
+    if (j->adds_up || j->e->pixels > 1) return 1;
+    if (j->direct && !ftso_contraction_of(j->e, region->cores, region->core_count).winograd)
+        return 1;
+    return region->core_count;
 }
 
 static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
@@ -91,7 +101,7 @@ static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
     j->gradients = ftso_gradients_of(e);
     j->adds_up = ftso_region_adds_up(e->schedule, region);
     j->direct = ftso_emit_epilogue_is_direct(e, epilogue);
-    size_t parts = j->adds_up || j->direct || e->pixels > 1 ? 1 : region->core_count;
+    size_t parts = parts_of(j);
     j->core_count = region->core_count / parts;
     j->cores = FTSO_ARRAY(e->arena, ftso_contraction, region->core_count);
     int64_t *tile_channels = FTSO_ARRAY(e->arena, int64_t, region->core_count);
@@ -117,9 +127,11 @@ static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
     ftso_shape made = ftso_kernel_shape(e, region->cores[0]);
     choose_bands(j, tile_channels, result_channels,
                  ftso_emit_least_bands(e, epilogue, made.dim[0], made.dim[2]));
-    for (size_t i = 0; i < j->core_count; i++)
-        j->cores[i].block =
-            ftso_block_vectors(e, j->cores[i].vectors, ftso_contraction_run_length(&j->cores[i]));
+    for (size_t i = 0; i < j->core_count; i++) {
+        ftso_contraction *c = &j->cores[i];
+        if (c->winograd) ftso_winograd_cut(c);
+        c->block = ftso_block_vectors(e, c->vectors, ftso_contraction_run_length(c));
+    }
     j->in_images = results_are_images(j);
     epilogue->cores_stored = j->in_images;
     if (j->in_images) epilogue->result_floats = 0;
@@ -142,6 +154,7 @@ static int64_t place(job *j, int64_t *out_shared)
             c->scratch_offset = scratch;
             if (!j->direct && !j->in_images) scratch += c->band.rows * c->taps.out_w * c->stored;
         }
+        if (c->winograd) ftso_winograd_place(e, c, &scratch);
         c->packed_offset = shared;
         shared += ftso_contraction_packed_floats(e, c);
     }

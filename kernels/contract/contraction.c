@@ -3,7 +3,8 @@
  *
  * In: its operand's pixels, packed weights. Out: an output vector is a sum over taps, then operand channels, one multiply-add
  * each: the register block (pixels times vectors of output channels) changes nothing in that order.
- * Weights are packed by prepare: [block of output vectors][tap][operand channel][lanes].
+ * Weights are packed by prepare: [block of output vectors][tap][operand channel][lanes]. Where winograd.c has fewer products for a
+ * window, its points take the place of taps.
  */
 #include "kernels/kernels_internal.h"
 
@@ -31,6 +32,8 @@ ftso_contraction ftso_contraction_of(const ftso_emitter *e, const ftso_value *va
     c.taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape, c.transposed);
     c.in_place = ftso_kernel_in_memory(e, c.operand) && ftso_taps_pixel_by_pixel(&c.taps);
     c.result_columns = c.taps.out_w;
+    c.winograd = ftso_winograd_of(e, &c);
+    if (c.winograd) c.taps.band_step = ftso_winograd_outputs(c.winograd);
     return c;
 }
 
@@ -38,8 +41,9 @@ ftso_contraction ftso_contraction_of(const ftso_emitter *e, const ftso_value *va
 
 static int64_t panel_floats(const ftso_emitter *e, const ftso_contraction *c, int vectors)
 {
-    return c->taps.kernel_h * c->taps.kernel_w * c->operand_channels * vectors *
-           e->target.vector_floats;
+    int64_t taps =
+        c->winograd ? ftso_winograd_points(c->winograd) : c->taps.kernel_h * c->taps.kernel_w;
+    return taps * c->operand_channels * vectors * e->target.vector_floats;
 }
 
 int64_t ftso_contraction_packed_floats(const ftso_emitter *e, const ftso_contraction *c)
@@ -60,8 +64,12 @@ static void pack_vector(ftso_emitter *e, const ftso_contraction *c,
             summed_step = c->transposed ? inner * elements : elements;
     LLVMValueRef left = LLVMBuildNSWSub(e->builder, ftso_emit_i64(e, part->channels), channel, "");
     LLVMValueRef real = ftso_emit_min_i64(e, left, ftso_emit_i64(e, unit));
+    /* all points of a kernel are made at once, or each tap by itself */
+    int64_t points = c->winograd ? ftso_winograd_points(c->winograd) : 1,
+            point_floats = c->operand_channels * lanes;
     ftso_loop taps, summed, pixel, lane;
-    ftso_emit_loop(e, &taps, ftso_emit_i64(e, 0), ftso_emit_i64(e, elements), 1, true, NULL, 0);
+    ftso_emit_loop(e, &taps, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->winograd ? 1 : elements), 1,
+                   true, NULL, 0);
     ftso_emit_loop(e, &summed, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->operand_channels), 1, true,
                    NULL, 0);
     LLVMValueRef row =
@@ -72,12 +80,19 @@ static void pack_vector(ftso_emitter *e, const ftso_contraction *c,
     ftso_emit_loop(e, &pixel, ftso_emit_i64(e, 0), ftso_emit_i64(e, e->pixels), 1, true, NULL, 0);
     target = ftso_emit_at(e, target, ftso_emit_mul(e, pixel.index, unit));
     ftso_emit_loop(e, &lane, ftso_emit_i64(e, 0), real, 1, true, NULL, 0);
-    LLVMValueRef at = ftso_emit_add(e, source, ftso_emit_mul(e, lane.index, made_step));
-    ftso_emit_store(e, ftso_emit_load(e, ftso_emit_at(e, e->address[part->weight], at)),
-                    ftso_emit_at(e, target, lane.index));
+    LLVMValueRef from =
+        ftso_emit_at(e, e->address[part->weight],
+                     ftso_emit_add(e, source, ftso_emit_mul(e, lane.index, made_step)));
+    if (c->winograd)
+        ftso_winograd_pack(e, c, from, ftso_emit_at(e, target, lane.index), point_floats);
+    else
+        ftso_emit_store(e, ftso_emit_load(e, from), ftso_emit_at(e, target, lane.index));
     ftso_emit_loop_end(e, &lane, NULL);
     ftso_emit_loop(e, &lane, real, ftso_emit_i64(e, unit), 1, false, NULL, 0);
-    ftso_emit_store(e, ftso_emit_f32(e, 0), ftso_emit_at(e, target, lane.index));
+    for (int64_t i = 0; i < points; i++) {
+        LLVMValueRef to_point = ftso_emit_at(e, target, ftso_emit_i64(e, i * point_floats));
+        ftso_emit_store(e, ftso_emit_f32(e, 0), ftso_emit_at(e, to_point, lane.index));
+    }
     ftso_emit_loop_end(e, &lane, NULL);
     ftso_emit_loop_end(e, &pixel, NULL);
     ftso_emit_loop_end(e, &summed, NULL);
@@ -186,13 +201,17 @@ static void emit_channels(ftso_emitter *e, const ftso_contraction *c, const tile
         emit_channels_loop(e, c, b, operand, weights, ahead, sums);
 }
 
-/* Where the block's first result vector of pixel `r` lies. */
-static LLVMValueRef result_at(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                              int r)
+LLVMValueRef ftso_contraction_result_at(ftso_emitter *e, const ftso_contraction *c,
+                                        LLVMValueRef number, LLVMValueRef channel, int vector)
 {
-    LLVMValueRef number = ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step));
-    LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, c->stored), b->channel);
-    return ftso_emit_at(e, c->result, at);
+    LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, c->stored), channel),
+                 lanes = ftso_emit_i64(e, (int64_t)vector * e->target.vector_floats);
+    return ftso_emit_at(e, ftso_emit_at(e, c->result, at), lanes);
+}
+
+static LLVMValueRef number_of(ftso_emitter *e, const tile_block *b, int r)
+{
+    return ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step));
 }
 
 /* The part that output vector `vector` belongs to. */
@@ -203,42 +222,34 @@ static size_t part_of(const ftso_contraction *c, int vector)
     return part;
 }
 
-/* The block's sums of pixel number `number` to the parts' images: a block is of one part, or all of several. */
-static void store_parts(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                        LLVMValueRef number, const LLVMValueRef *sums)
+bool ftso_contraction_parts_known(const ftso_contraction *c)
 {
-    int64_t unit = ftso_emit_unit(e);
-    for (int k = 0; k < b->vectors; k++) {
-        size_t part = part_of(c, k);
-        const ftso_contraction_part *of = &c->parts[part];
-        int64_t channel = (k - of->first_vector) * unit;
-        LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, of->vectors * unit),
-                                        ftso_emit_add(e, b->channel, ftso_emit_i64(e, channel)));
-        ftso_emit_store(e, sums[k], ftso_emit_at(e, c->images[part], at));
-    }
+    return c->part_count == 1 || c->winograd || c->block == c->vectors;
 }
 
-/* The block's sums to scratch or to images, or on to the images that follow from them. */
-static void emit_results(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
-                         const LLVMValueRef *sums)
+void ftso_contraction_results(ftso_emitter *e, const ftso_contraction *c, LLVMValueRef number,
+                              LLVMValueRef channel, int vector, int count, const LLVMValueRef *sums)
 {
-    int64_t v = e->target.vector_floats;
-    for (int r = 0; r < b->pixels; r++) {
-        const LLVMValueRef *own = &sums[r * b->vectors];
-        if (c->direct) {
-            LLVMValueRef number = ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step));
-            ftso_emit_epilogue_direct(e, c->number, c->image, ftso_emit_add(e, c->first, number),
-                                      b->channel, own, b->vectors);
+    int64_t unit = ftso_emit_unit(e);
+    for (int k = 0; k < count; k++) {
+        if (!c->direct && !c->images) {
+            LLVMValueRef at = ftso_contraction_result_at(e, c, number, channel, vector + k);
+            ftso_emit_store(e, sums[k], at);
             continue;
         }
+        size_t part = part_of(c, vector + k);
+        const ftso_contraction_part *of = &c->parts[part];
+        int own = vector + k - of->first_vector, left = of->vectors - own;
+        LLVMValueRef first = ftso_emit_add(e, channel, ftso_emit_i64(e, own * unit));
         if (c->images) {
-            store_parts(e, c, b, ftso_emit_add(e, b->number, ftso_emit_i64(e, r * b->number_step)),
-                        own);
+            LLVMValueRef at = ftso_emit_add(e, ftso_emit_mul(e, number, of->vectors * unit), first);
+            ftso_emit_store(e, sums[k], ftso_emit_at(e, c->images[part], at));
             continue;
         }
-        LLVMValueRef to = result_at(e, c, b, r);
-        for (int k = 0; k < b->vectors; k++)
-            ftso_emit_store(e, own[k], ftso_emit_at(e, to, ftso_emit_i64(e, k * v)));
+        int of_part = left < count - k ? left : count - k;
+        ftso_emit_epilogue_direct(e, c->number + part, c->image, ftso_emit_add(e, c->first, number),
+                                  first, sums + k, of_part);
+        k += of_part - 1;
     }
 }
 
@@ -255,14 +266,12 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     int64_t row_floats = c->band.tile_columns * c->tile_stored,
             tap_floats = c->operand_channels * b->vectors * v;
     LLVMValueRef sums[FTSO_MAX_CARRIED];
-    for (int r = 0; r < b->pixels; r++) {
-        LLVMValueRef old = c->adds ? result_at(e, c, b, r) : NULL;
+    for (int r = 0; r < b->pixels; r++)
         for (int k = 0; k < b->vectors; k++)
             sums[r * b->vectors + k] =
-                c->adds ? ftso_emit_load_vector(
-                              e, ftso_emit_at(e, old, ftso_emit_i64(e, (int64_t)k * v)))
+                c->adds ? ftso_emit_load_vector(e, ftso_contraction_result_at(
+                                                       e, c, number_of(e, b, r), b->channel, k))
                         : ftso_emit_splat_of(e, 0);
-    }
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
             ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
@@ -292,7 +301,9 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
         ftso_emit_loop_end(e, &h, sums);
         for (int i = 0; i < count; i++) sums[i] = h.carried[i];
     }
-    emit_results(e, c, b, sums);
+    for (int r = 0; r < b->pixels; r++)
+        ftso_contraction_results(e, c, number_of(e, b, r), b->channel, 0, b->vectors,
+                                 &sums[r * b->vectors]);
 }
 
 /* Steps of a block: each that asks for lines. */
@@ -395,6 +406,7 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
 int64_t ftso_contraction_run_length(const ftso_contraction *c)
 {
     const ftso_phase *p = &c->taps.phases[0];
+    if (c->winograd) return ftso_winograd_patches(c);
     return is_one_run(c, p) ? c->band.rows * p->columns : p->columns;
 }
 
@@ -409,33 +421,104 @@ static const ftso_phase *busiest(const ftso_contraction *c)
     return found;
 }
 
-int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c)
+/* What a point of a patch is to its products: a 1x1 window on the points of all patches. */
+static const ftso_phase one_tap = {.taps_h = 1, .taps_w = 1};
+
+void ftso_contraction_at_point(ftso_emitter *e, const ftso_contraction *c,
+                               const ftso_contraction_block *b, LLVMValueRef operand,
+                               LLVMValueRef result)
+{
+    ftso_contraction products = *c;
+    products.adds = products.direct = false;
+    products.images = NULL;
+    products.result = result;
+    products.stored = (int64_t)b->vectors * e->target.vector_floats;
+    tile_block run = {.vectors = b->vectors,
+                      .pixel_step = c->tile_stored,
+                      .number_step = 1,
+                      .operand = operand,
+                      .weights = b->weights,
+                      .channel = ftso_emit_i64(e, 0),
+                      .turn = b->turn,
+                      .width = b->width,
+                      .number = ftso_emit_i64(e, 0)};
+    emit_run(e, &products, &one_tap, &run, ftso_winograd_patches(c));
+}
+
+/* Blocks of pixels whose steps ask for lines, in one round over the blocks of vectors; steps of each; rounds in a band. */
+static int64_t turns_of(const ftso_emitter *e, const ftso_contraction *c, int64_t *out_steps,
+                        int64_t *out_rounds)
 {
     int64_t per_row;
-    return c->vectors / c->block * blocks_of(e, c, busiest(c), &per_row) *
-           steps_of(e, c, busiest(c));
+    double cost;
+    *out_rounds = 1;
+    *out_steps = steps_of(e, c, c->winograd ? &one_tap : busiest(c));
+    if (!c->winograd) return blocks_of(e, c, busiest(c), &per_row);
+    int64_t patches = ftso_winograd_patches(c);
+    *out_rounds = ftso_winograd_rounds(c);
+    return ftso_winograd_points(c->winograd) *
+           (patches / ftso_block_rows(e, c->block, patches, &cost));
+}
+
+int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c)
+{
+    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
+    return rounds * (c->vectors / c->block) * turns * steps;
+}
+
+/* All outputs of the band, or of the round, for a block of output vectors. */
+static void emit_vectors(ftso_emitter *e, const ftso_contraction *c,
+                         const ftso_contraction_block *b, LLVMValueRef round)
+{
+    if (c->winograd) {
+        ftso_winograd_vectors(e, c, b, round);
+        return;
+    }
+    for (int i = 0; i < c->taps.phase_count; i++) {
+        const ftso_phase *p = &c->taps.phases[i];
+        emit_phase(e, c, p, b->vectors, b->weights, b->channel, p == busiest(c) ? b->turn : NULL,
+                   b->width);
+    }
+}
+
+/* Block number `number` of output vectors; of parts that have to be known, a number that is. */
+static ftso_contraction_block block_of(ftso_emitter *e, const ftso_contraction *c,
+                                       LLVMValueRef number)
+{
+    int64_t lanes = (int64_t)c->block * e->target.vector_floats;
+    LLVMValueRef packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, c->packed_offset));
+    return (ftso_contraction_block){
+        .vectors = c->block,
+        .weights = ftso_emit_at(e, packed, ftso_emit_mul(e, number, panel_floats(e, c, c->block))),
+        .channel = ftso_emit_mul(e, number, lanes)};
 }
 
 void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
 {
     int whole = c->vectors / c->block, rest = c->vectors % c->block;
-    LLVMValueRef packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, c->packed_offset));
-    int64_t panel = panel_floats(e, c, c->block),
-            lanes = (int64_t)c->block * e->target.vector_floats, per_row,
-            blocks = blocks_of(e, c, busiest(c), &per_row);
-    int width = ftso_ahead_width(c->ahead, whole * blocks, steps_of(e, c, busiest(c)), MOST_ASKED);
-    ftso_loop loop;
-    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
-    LLVMValueRef weights = ftso_emit_at(e, packed, ftso_emit_mul(e, loop.index, panel)),
-                 turn = ftso_emit_mul(e, loop.index, blocks);
-    for (int i = 0; i < c->taps.phase_count; i++) {
-        const ftso_phase *p = &c->taps.phases[i];
-        emit_phase(e, c, p, c->block, weights, ftso_emit_mul(e, loop.index, lanes),
-                   width && p == busiest(c) ? turn : NULL, width);
+    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
+    int width = ftso_ahead_width(c->ahead, rounds * whole * turns, steps, MOST_ASKED);
+    /* each block by itself where its part has to be known */
+    bool apart = c->part_count > 1 && (c->direct || c->images);
+    ftso_loop round, loop;
+    ftso_emit_loop(e, &round, ftso_emit_i64(e, 0), ftso_emit_i64(e, rounds), 1, true, NULL, 0);
+    if (c->winograd) ftso_winograd_points_of(e, c, round.index);
+    for (int i = 0; i < (apart ? whole : 1); i++) {
+        ftso_emit_loop(e, &loop, ftso_emit_i64(e, i), ftso_emit_i64(e, apart ? i + 1 : whole), 1,
+                       true, NULL, 0);
+        LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, round.index, whole), loop.index);
+        ftso_contraction_block b = block_of(e, c, loop.index);
+        if (apart) b.channel = ftso_emit_i64(e, 0), b.first = i * c->block;
+        b.turn = width ? ftso_emit_mul(e, turn, turns) : NULL;
+        b.width = width;
+        emit_vectors(e, c, &b, round.index);
+        ftso_emit_loop_end(e, &loop, NULL);
     }
-    ftso_emit_loop_end(e, &loop, NULL);
-    for (int i = 0; rest && i < c->taps.phase_count; i++)
-        emit_phase(e, c, &c->taps.phases[i], rest,
-                   ftso_emit_at(e, packed, ftso_emit_i64(e, whole * panel)),
-                   ftso_emit_i64(e, whole * lanes), NULL, 0);
+    if (rest) {
+        ftso_contraction_block b = block_of(e, c, ftso_emit_i64(e, whole));
+        if (apart) b.channel = ftso_emit_i64(e, 0), b.first = whole * c->block;
+        b.vectors = rest;
+        emit_vectors(e, c, &b, round.index);
+    }
+    ftso_emit_loop_end(e, &round, NULL);
 }
