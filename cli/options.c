@@ -37,7 +37,7 @@ static const struct argp_option road_options[] = {
     {"threads", 't', "N", 0,
      "threads to run with (default: one per processor); results do not depend on it", 3},
     {"cpu", KEY_CPU, "NAME", 0,
-     "code for native (default), x86-64, x86-64-v2, x86-64-v3 or x86-64-v4", 3},
+     "code for native (default), x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or znver4", 3},
     {"device", KEY_DEVICE, "NAME", 0,
      "cpu (default), or reference: the interpreter in double precision, slow", 3},
     {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write compiled code on disk", 3},

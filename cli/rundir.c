@@ -241,6 +241,7 @@ ftso_status ftso_run_record_read(ftso_arena *arena, const char *run, ftso_run_re
     out->data = record ? member(arena, record, "data") : NULL;
     out->device = record ? member(arena, record, "device") : NULL;
     out->vector_floats = (int)number(record, "vector_floats");
+    out->halves = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(record, "halves"));
     out->done = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(record, "done"));
     const cJSON *set = cJSON_GetObjectItemCaseSensitive(record, "set"), *item;
     cJSON_ArrayForEach(item, set) if (cJSON_IsString(item) && out->override_count < MAX_OVERRIDES)

@@ -43,6 +43,7 @@ typedef struct ftso_run_record {
     const char *verb, *file, *space; /* file: the space file's name in the run directory */
     const char *search, *train, *data, *device;
     int vector_floats;
+    bool halves; /* of vectors, as ftso_target has it */
     bool done;
     const char *overrides[MAX_OVERRIDES];
     size_t override_count;

@@ -32,7 +32,7 @@ static void row(const char *mark, const char *name, const char *text)
 
 static void show_targets(ftso_arena *arena)
 {
-    static const char *const names[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    static const char *const names[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "znver4"};
     for (size_t i = 0; i < FTSO_COUNT(names); i++) {
         ftso_target target;
         ftso_text why;

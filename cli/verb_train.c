@@ -28,7 +28,7 @@ typedef struct job {
     ftso_input *input;
     ftso_setup *setup;
     const char *run;
-    int vector_floats;
+    ftso_target target;
     ftso_epoch *epochs; /* for the curves */
     size_t epoch_count, epoch_capacity;
 } job;
@@ -176,7 +176,8 @@ static ftso_status write_record(const job *j, const ftso_trained *trained, bool 
     cJSON_AddStringToObject(record, "dataset", setup->train->dataset->name);
     if (j->chosen->data) cJSON_AddStringToObject(record, "data", j->chosen->data);
     cJSON_AddStringToObject(record, "device", setup->device->name);
-    cJSON_AddNumberToObject(record, "vector_floats", j->vector_floats);
+    cJSON_AddNumberToObject(record, "vector_floats", j->target.vector_floats);
+    cJSON_AddBoolToObject(record, "halves", j->target.halves);
     cJSON_AddNumberToObject(record, "parameters", (double)setup->weight_total);
     cJSON_AddBoolToObject(record, "interrupted", interrupted);
     cJSON_AddBoolToObject(record, "done", trained && !interrupted);
@@ -374,7 +375,7 @@ static ftso_status train_on(train_options *chosen, ftso_input *input, const ftso
              .input = input,
              .setup = &setup,
              .run = chosen->resumes ? chosen->path : NULL,
-             .vector_floats = target.vector_floats};
+             .target = target};
     ftso_status status = ftso_setup_open(input, train, genotype, &device, true, &setup);
     if (input->diag.error_count) ftso_input_print(input);
     if (status.code == FTSO_OK && setup.judge) status = run_training(&j);
@@ -410,20 +411,25 @@ out:
     return code;
 }
 
-/* Results hang on the vector width: another machine runs code of the width that the run began with. */
+/* Results hang on the width of vectors, and on whether halves serve: another machine runs code of the width that the run began with. */
 static ftso_status same_width(ftso_arena *arena, const ftso_run_record *record,
                               ftso_device_options *device)
 {
     static const struct {
         int floats;
+        bool halves;
         const char *cpu;
-    } levels[] = {{4, "x86-64"}, {8, "x86-64-v3"}, {16, "x86-64-v4"}};
+    } levels[] = {{4, false, "x86-64"},
+                  {8, false, "x86-64-v3"},
+                  {16, false, "x86-64-v4"},
+                  {16, true, "znver4"}};
     ftso_target target;
     FTSO_TRY(ftso_device_target(arena, device, &target));
-    if (target.vector_floats == record->vector_floats || !record->vector_floats)
-        return FTSO_STATUS_OK;
+    bool same = target.vector_floats == record->vector_floats && target.halves == record->halves;
+    if (same || !record->vector_floats) return FTSO_STATUS_OK;
     for (size_t i = 0; i < FTSO_COUNT(levels); i++)
-        if (levels[i].floats == record->vector_floats) device->cpu = levels[i].cpu;
+        if (levels[i].floats == record->vector_floats && levels[i].halves == record->halves)
+            device->cpu = levels[i].cpu;
     return ftso_annotate(ftso_device_target(arena, device, &target),
                          "the run began with vectors of %d numbers", record->vector_floats);
 }

@@ -116,7 +116,8 @@ static const field program_fields[] = {
     {PLAIN, AT(ftso_program, arena_bytes)},
     {PLAIN, AT(ftso_program, kept_bytes)},
     {PLAIN, AT(ftso_program, planned_batch)},
-    {PLAIN, AT(ftso_program, channel_round)},
+    {PLAIN, AT(ftso_program, channel_round.vector)},
+    {PLAIN, AT(ftso_program, channel_round.step)},
 };
 static const record program_record = RECORD(ftso_program, program_fields);
 

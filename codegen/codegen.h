@@ -22,11 +22,15 @@ typedef struct ftso_target {
     bool has_fma;
     bool permutes_two; /* any lanes of two vectors in one instruction (AVX-512) */
     bool has_bf16;     /* rounds vectors to bf16 in one instruction (AVX-512 BF16) */
+    bool halves;       /* takes vectors apart: half of one takes half the time (Zen 4) */
 } ftso_target;
+
+/* How it lays out images in memory. */
+ftso_round ftso_target_round(const ftso_target *target);
 
 /* The host. */
 ftso_status FTSO_MUST_USE ftso_target_host(ftso_arena *arena, ftso_target *out);
-/* "native", "x86-64" (SSE2), "x86-64-v2" (SSE4.2), "x86-64-v3" (AVX2), "x86-64-v4" (AVX-512). An unknown name lists those known. */
+/* "native", "x86-64" (SSE2), "x86-64-v2" (SSE4.2), "x86-64-v3" (AVX2), "x86-64-v4" (AVX-512), "znver4". An unknown name lists those known. */
 ftso_status FTSO_MUST_USE ftso_target_named(ftso_arena *arena, const char *name, ftso_target *out);
 /*
  * Systems other than this one that artefacts are made for. `name` is also how the system's compiler begins

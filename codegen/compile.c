@@ -382,7 +382,7 @@ static void add_fills(assembly *a)
             const int64_t *dim = node->shape.dim;
             count = count / dim[1] *
                     ftso_stored_channels(dim[1], dim[2] * dim[3],
-                                         a->compiler->options.target.vector_floats);
+                                         ftso_target_round(&a->compiler->options.target));
         }
         FTSO_ASSERT(count * 4 <= padded);
         ftso_fill fill = {place.offset_bytes, count, (float)ftso_node_real(node, "value")};
@@ -468,7 +468,7 @@ ftso_status ftso_compile(ftso_compiler *compiler, ftso_arena *arena, const ftso_
                   .frozen = ftso_schedule_frozen(arena, schedule)};
     program->arena_bytes = plan->total_bytes;
     program->planned_batch = planned_batch(schedule->graph);
-    program->channel_round = compiler->options.target.vector_floats;
+    program->channel_round = ftso_target_round(&compiler->options.target);
     program->launch_count = schedule->region_count;
     program->launches = FTSO_ARRAY(arena, ftso_launch, program->launch_count);
     add_states(&a);

@@ -313,7 +313,7 @@ static LLVMValueRef widened(ftso_emitter *e, LLVMValueRef halves)
 int64_t ftso_emit_stored(const ftso_emitter *e, ftso_value value)
 {
     ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
-    return ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], e->layout_floats);
+    return ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], e->layout);
 }
 
 LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements)

@@ -21,9 +21,9 @@ typedef struct ftso_emitter {
     LLVMContextRef context;
     LLVMModuleRef module;
     LLVMBuilderRef builder;
-    ftso_target target;    /* its vectors are as wide as the region's images want */
-    int64_t layout_floats; /* of a whole vector: what images in memory are rounded up to */
-    int pixels; /* side by side in a vector; 1 but for regions of thin images (width.c) */
+    ftso_target target; /* its vectors are as wide as the region's images want */
+    ftso_round layout;  /* what images in memory are rounded up to */
+    int pixels;         /* side by side in a vector; 1 but for regions of thin images (width.c) */
     ftso_tuning tuning;
     LLVMTypeRef f32, f64, i32, i64, pointer, vector, vector64; /* vectors of target.vector_floats */
     const ftso_schedule *schedule;

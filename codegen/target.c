@@ -41,38 +41,28 @@ ftso_status ftso_target_host(ftso_arena *arena, ftso_target *out)
     out->has_fma = avx512 || avx2;
     out->permutes_two = avx512;
     out->has_bf16 = avx512 && has(out->features, "avx512bf16");
+    out->halves = avx512 && strcmp(out->cpu, "znver4") == 0;
     return FTSO_STATUS_OK;
 }
 
-/* The x86-64 levels that differ in vector width. `needs` are features that such a machine has. */
+/* The x86-64 levels that differ in vector width, and a processor that takes the widest apart. `needs`: of such a machine. */
 static const struct {
     const char *name, *features;
     int vector_floats, vector_registers;
-    bool has_fma, permutes_two;
-    const char *needs[8];
+    bool has_fma, permutes_two, has_bf16, halves;
+    const char *needs[12];
 } levels[] = {
-    {"x86-64", "+sse2", 4, 16, false, false, {0}},
-    {"x86-64-v2",
-     "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt",
-     4,
-     16,
-     false,
-     false,
-     {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"}},
-    {"x86-64-v3",
-     "+avx2,+fma",
-     8,
-     16,
-     true,
-     false,
-     {"avx", "avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"}},
-    {"x86-64-v4",
-     "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl",
-     16,
-     32,
-     true,
-     true,
-     {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"}},
+    {"x86-64", "+sse2", 4, 16, .needs = {0}},
+    {"x86-64-v2", "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt", 4, 16,
+     .needs = {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"}},
+    {"x86-64-v3", "+avx2,+fma", 8, 16, .has_fma = true,
+     .needs = {"avx", "avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"}},
+    {"x86-64-v4", "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl", 16, 32, .has_fma = true,
+     .permutes_two = true, .needs = {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"}},
+    {"znver4", "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512bf16", 16, 32,
+     .has_fma = true, .permutes_two = true, .has_bf16 = true, .halves = true,
+     .needs = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16", "avx512ifma",
+               "avx512vbmi", "avx512vbmi2", "avx512vnni", "avx512bitalg", "avx512vpopcntdq"}},
 };
 
 ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *out)
@@ -87,12 +77,14 @@ ftso_status ftso_target_named(ftso_arena *arena, const char *name, ftso_target *
         out->vector_registers = levels[i].vector_registers;
         out->has_fma = levels[i].has_fma;
         out->permutes_two = levels[i].permutes_two;
-        out->has_bf16 = false; /* no level has it */
+        out->has_bf16 = levels[i].has_bf16;
+        out->halves = levels[i].halves;
         return FTSO_STATUS_OK;
     }
     return ftso_error(
         FTSO_ERROR_USAGE,
-        "there is no processor '%s'; there are native, x86-64, x86-64-v2, x86-64-v3 and x86-64-v4",
+        "there is no processor '%s'; there are native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 and "
+        "znver4",
         name);
 }
 
@@ -104,11 +96,11 @@ static const ftso_system systems[] = {
     {"aarch64-linux-gnu",
      "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
      "libturbojpeg0-dev:arm64 libpng-dev:arm64 zlib1g-dev:arm64",
-     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, true, false, false}},
+     {"aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, .has_fma = true}},
     {"riscv64-linux-gnu",
      "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
      NULL,
-     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, true, false, false}},
+     {"riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 4, 32, .has_fma = true}},
 };
 
 const ftso_system *ftso_system_rows(size_t *out_count)
@@ -182,14 +174,20 @@ const char *ftso_target_needs(ftso_arena *arena, const ftso_target *target)
 
 enum { SLACK_LINES = 2, LINE_BYTES = 64 };
 
+ftso_round ftso_target_round(const ftso_target *target)
+{
+    int64_t vector = target->vector_floats;
+    return (ftso_round){vector, target->halves ? vector / 2 : vector};
+}
+
 int64_t ftso_layout_bytes(const ftso_target *target, ftso_shape shape, ftso_element element)
 {
     int64_t count = 1;
     for (int d = 0; d < shape.rank; d++) count *= shape.dim[d];
     if (shape.rank == 4 && shape.batched)
-        count =
-            count / shape.dim[1] *
-            ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], target->vector_floats);
+        count = count / shape.dim[1] *
+                ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3],
+                                     ftso_target_round(target));
     /* whole vectors may be loaded, and shifted ones, from the last element on */
     return count * ftso_element_bytes(element) + SLACK_LINES * LINE_BYTES;
 }

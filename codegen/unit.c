@@ -37,10 +37,11 @@ ftso_unit_key ftso_unit_key_of(const ftso_compiler_options *options, const ftso_
     LLVMGetVersion(&major, &minor, &patch);
     ftso_text text;
     ftso_text_init(&text);
-    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d %d %d\n%s %s\n%d %d\n", identity,
+    ftso_text_printf(&text, "%s\n%u.%u.%u\n%s\n%s\n%s\n%d %d %d %d %d %d\n%s %s\n%d %d\n", identity,
                      major, minor, patch, t->triple, t->cpu, t->features, t->vector_floats,
-                     t->vector_registers, t->has_fma, t->permutes_two, t->has_bf16, pipeline,
-                     llvm_options[1], options->tuning.pixel_block, options->tuning.channel_block);
+                     t->vector_registers, t->has_fma, t->permutes_two, t->has_bf16, t->halves,
+                     pipeline, llvm_options[1], options->tuning.pixel_block,
+                     options->tuning.channel_block);
     ftso_region_key(schedule, region, &text);
     FTSO_ASSERT(!text.failed);
     uint64_t low = ftso_hash(FTSO_HASH_SEED, text.data, text.length);
@@ -98,7 +99,7 @@ static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
     memset(e, 0, sizeof(*e));
     e->arena = arena;
     e->target = options->target;
-    e->layout_floats = options->target.vector_floats;
+    e->layout = ftso_target_round(&options->target);
     e->pixels = 1;
     if (narrow) {
         ftso_width width = ftso_width_of(&options->target, schedule, region);

@@ -25,9 +25,30 @@ static int64_t lanes_of(const ftso_graph *graph, const ftso_node *node)
     return is_map(of) ? of.dim[1] : 0;
 }
 
+/* Whether vectors of so many floats are whole ones of what the image takes up, or hold all of it. */
+static bool divides(const ftso_target *target, const ftso_schedule *schedule, ftso_value value,
+                    int floats)
+{
+    ftso_shape shape = ftso_graph_shape(schedule->graph, value);
+    if (!is_map(shape)) return true;
+    int64_t stored =
+        ftso_stored_channels(shape.dim[1], shape.dim[2] * shape.dim[3], ftso_target_round(target));
+    return stored <= floats || stored % floats == 0;
+}
+
+static bool divides_all(const ftso_target *target, const ftso_schedule *schedule,
+                        const ftso_region *region, int floats)
+{
+    for (size_t i = 0; i < region->node_count; i++)
+        if (!divides(target, schedule, region->nodes[i], floats)) return false;
+    for (size_t i = 0; i < region->read_count; i++)
+        if (!divides(target, schedule, region->reads[i], floats)) return false;
+    return true;
+}
+
 /*
- * The fewest instructions win. A narrower vector counts as less than the widest, since processors that take wide ones apart do
- * two for one, and the others are no slower with it.
+ * The fewest instructions win. A narrower vector counts as less than the widest: as half and a little more where processors take
+ * wide ones apart; elsewhere less of it is wasted.
  */
 static int floats_of(const ftso_target *target, const ftso_schedule *schedule,
                      const ftso_region *region)
@@ -36,6 +57,7 @@ static int floats_of(const ftso_target *target, const ftso_schedule *schedule,
     double least = HUGE_VAL;
     for (int floats = best; floats >= LEAST && floats * PARTS >= target->vector_floats;
          floats /= 2) {
+        if (!divides_all(target, schedule, region, floats)) continue;
         double cost = 0;
         for (size_t i = 0; i < region->node_count; i++) {
             const ftso_node *node = ftso_graph_node(schedule->graph, region->nodes[i]);
@@ -44,7 +66,7 @@ static int floats_of(const ftso_target *target, const ftso_schedule *schedule,
             double vectors = (double)((lanes + floats - 1) / floats) / (double)lanes;
             cost += (double)ftso_node_cost(schedule->graph, region->nodes[i]).flops * vectors;
         }
-        cost *= floats < target->vector_floats ? 0.65 : 1;
+        if (floats < target->vector_floats) cost *= target->halves ? 0.55 : 0.65;
         if (cost > least) continue; /* of equals the narrower: less scratch */
         least = cost;
         best = floats;
@@ -55,7 +77,8 @@ static int floats_of(const ftso_target *target, const ftso_schedule *schedule,
 /* What the images of a region of several pixels a vector have in common. */
 typedef struct thin {
     const ftso_schedule *schedule;
-    int64_t stored, height, width, round;
+    int64_t stored, height, width;
+    ftso_round round;
 } thin;
 
 /* On the region's map, with as many channels in memory. */
@@ -96,9 +119,10 @@ static int pixels_of(const ftso_target *target, const ftso_schedule *schedule,
         made = sum ? ftso_graph_shape(graph, node->inputs[0]) : node->shape;
     }
     if (!is_map(made)) return 1;
-    thin t = {schedule, 0, made.dim[2], made.dim[3], target->vector_floats};
+    thin t = {schedule, 0, made.dim[2], made.dim[3], ftso_target_round(target)};
     t.stored = ftso_stored_channels(made.dim[1], t.height * t.width, t.round);
-    if (t.stored >= t.round || t.width % (t.round / t.stored)) return 1;
+    int64_t pixels = target->vector_floats / t.stored;
+    if (pixels <= 1 || t.width % pixels) return 1;
     for (size_t i = 0; i < region->node_count; i++)
         if (!allows(&t, region->nodes[i])) return 1;
     for (size_t i = 0; i < region->write_count; i++) {
@@ -109,7 +133,7 @@ static int pixels_of(const ftso_target *target, const ftso_schedule *schedule,
         ftso_shape shape = ftso_graph_shape(graph, region->reads[i]);
         if (is_map(shape) && (shape.dim[2] != t.height || shape.dim[3] != t.width)) return 1;
     }
-    return (int)(t.round / t.stored);
+    return (int)pixels;
 }
 
 ftso_width ftso_width_of(const ftso_target *target, const ftso_schedule *schedule,

@@ -232,7 +232,7 @@ static void image_out(void *user, int64_t item, int thread)
 
 static conversion conversion_of(const ftso_runner *runner, const ftso_slot *slot)
 {
-    int64_t round = runner->program->channel_round > 0 ? runner->program->channel_round : 1;
+    ftso_round round = runner->program->channel_round;
     int64_t pixels = slot->dim[2] * slot->dim[3];
     return (conversion){.inside = address(runner, slot->place),
                         .channels = slot->dim[1],

@@ -129,15 +129,21 @@ typedef struct ftso_fill {
     float value;
 } ftso_fill;
 
+/* What channels in memory are rounded up to: vectors of so many floats; of several whole ones or, by `step`, halves. */
+typedef struct ftso_round {
+    int64_t vector, step; /* step: vector, or half of it */
+} ftso_round;
+
 /*
- * How many channels a pixel takes up: whole vectors of `round`, or a half or a quarter of one where that holds them and is a
- * vector itself. Maps of one pixel are small, and rows of them are operands of a whole vector.
+ * How many channels a pixel takes up: a vector, or a half or a quarter of one where that holds them and is a vector itself;
+ * more than a vector are a multiple of the step. Maps of one pixel are small, and rows of them are operands of a whole vector.
  */
-static inline int64_t ftso_stored_channels(int64_t channels, int64_t pixels, int64_t round)
+static inline int64_t ftso_stored_channels(int64_t channels, int64_t pixels, ftso_round round)
 {
     enum { LEAST = 4 };
-    int64_t part = round;
-    while (pixels > 1 && part / 2 >= LEAST && part > round / 4 && channels <= part / 2) part /= 2;
+    int64_t part = pixels > 1 && channels > round.vector ? round.step : round.vector;
+    while (pixels > 1 && part / 2 >= LEAST && part > round.vector / 4 && channels <= part / 2)
+        part /= 2;
     return (channels + part - 1) / part * part;
 }
 
@@ -159,7 +165,7 @@ typedef struct ftso_program {
     int64_t arena_bytes;
     int64_t kept_bytes; /* shared memory of launches whose content stays from run to run */
     int64_t planned_batch;
-    int channel_round;
+    ftso_round channel_round;
 } ftso_program;
 
 /* State memory by name, shared by runners. A state is zero until written. Lives longer than its runners. */

@@ -313,7 +313,7 @@ static ftso_status open_weights(job *j)
 /* Results hang on the vector width, so it is part of what a run began with. */
 static uint64_t origin_of(const job *j, const ftso_artefact_code *code)
 {
-    const int64_t round = code->step->channel_round;
+    const ftso_round round = code->step->channel_round;
     return ftso_hash(j->origin, &round, sizeof(round));
 }
 

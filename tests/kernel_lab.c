@@ -20,10 +20,16 @@ static const struct {
     const char *cpu;
     int lanes, every; /* graphs from one that is compiled so to the next */
     ftso_tuning tuning;
+    bool halves;
 } kinds[] = {
-    {"x86-64", 4, 1, {0}},     {"x86-64", 4, 3, {.pixel_block = 2, .channel_block = 1}},
-    {"x86-64-v3", 8, 1, {0}},  {"x86-64-v3", 8, 3, {.pixel_block = 3, .channel_block = 2}},
-    {"x86-64-v3", 16, 2, {0}}, {"x86-64-v4", 16, 1, {0}},
+    {"x86-64", 4, 1, {0}, false},
+    {"x86-64", 4, 3, {.pixel_block = 2, .channel_block = 1}, false},
+    {"x86-64-v3", 8, 1, {0}, false},
+    {"x86-64-v3", 8, 3, {.pixel_block = 3, .channel_block = 2}, false},
+    {"x86-64-v3", 16, 2, {0}, false},
+    {"x86-64-v3", 16, 2, {0}, true},
+    {"x86-64-v4", 16, 2, {0}, false},
+    {"znver4", 16, 2, {0}, true},
 };
 
 enum { KINDS = FTSO_COUNT(kinds), POOLS = 2, COMPILED_ONLY_EVERY = 4, STORED_EVERY = 3 };
@@ -47,6 +53,7 @@ kernel_lab *kernel_lab_new(void)
             .threads = 1, .kernels = ftso_kernels(), .tuning = kinds[k].tuning};
         test_ok(ftso_target_named(&lab->arena, kinds[k].cpu, &options.target));
         options.target.vector_floats = kinds[k].lanes;
+        options.target.halves = kinds[k].halves;
         lab->runs[k] = ftso_target_runs_here(&options.target, NULL);
         test_ok(ftso_compiler_new(&options, &lab->compilers[k]));
     }
@@ -219,7 +226,8 @@ static void check_batch(kernel_lab *lab, const trial *t, ftso_program *const *pr
     for (size_t k = 0; k < KINDS; k++) {
         if (!lab->runs[k] || !programs[k]) continue;
         if (k > 0 &&
-            (kinds[k].lanes != kinds[k - 1].lanes || strcmp(kinds[k].cpu, kinds[k - 1].cpu) != 0))
+            (kinds[k].lanes != kinds[k - 1].lanes || kinds[k].halves != kinds[k - 1].halves ||
+             strcmp(kinds[k].cpu, kinds[k - 1].cpu) != 0))
             first = NULL;
         for (int p = 0; p < POOLS; p++) {
             size_t count;

@@ -427,7 +427,10 @@ static void targets(void **state)
         const char *name;
         int floats, registers;
         bool fma;
-    } known[] = {{"x86-64", 4, 16, false}, {"x86-64-v3", 8, 16, true}, {"x86-64-v4", 16, 32, true}};
+    } known[] = {{"x86-64", 4, 16, false},
+                 {"x86-64-v3", 8, 16, true},
+                 {"x86-64-v4", 16, 32, true},
+                 {"znver4", 16, 32, true}};
     ftso_target target;
     for (size_t i = 0; i < FTSO_COUNT(known); i++) {
         test_ok(ftso_target_named(&f->arena, known[i].name, &target));
@@ -435,6 +438,14 @@ static void targets(void **state)
         assert_int_equal(target.vector_floats, known[i].floats);
         assert_int_equal(target.vector_registers, known[i].registers);
         assert_true(target.has_fma == known[i].fma);
+        assert_true(target.halves == !strcmp(target.cpu, "znver4"));
+        const char *needs = ftso_target_needs(&f->arena, &target);
+        while (*needs) { /* a running program can ask for each */
+            size_t length = strcspn(needs, ",");
+            assert_true(ftso_cpu_knows(ftso_strndup(&f->arena, needs, length)) ||
+                        !strncmp(needs, "sse2", length));
+            needs += length + (needs[length] == ',');
+        }
         ftso_text why;
         ftso_text_init(&why);
         bool runs = ftso_target_runs_here(&target, &why);
@@ -506,6 +517,15 @@ static void layout(void **state)
         assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, channels[i][0], 5, 7),
                                            FTSO_ELEMENT_FP32),
                          2 * channels[i][1] * 5 * 7 * 4 + slack);
+    /* where halves serve, more than one vector is rounded up to them, but for maps of one pixel */
+    test_ok(ftso_target_named(&f->arena, "znver4", &target));
+    static const int64_t halves[][2] = {{5, 8}, {9, 16}, {17, 24}, {25, 32}, {36, 40}, {48, 48}};
+    for (size_t i = 0; i < FTSO_COUNT(halves); i++)
+        assert_int_equal(
+            ftso_layout_bytes(&target, ftso_shape_image(2, halves[i][0], 5, 7), FTSO_ELEMENT_FP32),
+            2 * halves[i][1] * 5 * 7 * 4 + slack);
+    assert_int_equal(ftso_layout_bytes(&target, ftso_shape_image(2, 36, 1, 1), FTSO_ELEMENT_FP32),
+                     2 * 48 * 4 + slack);
 }
 
 /* ---------------------------------------------------------------- text and failures */

@@ -227,7 +227,7 @@ static void make_program(hand_program *p, float constant)
                                 .fill_count = 1,
                                 .arena_bytes = AT_W + 64,
                                 .planned_batch = BATCH,
-                                .channel_round = VECTOR};
+                                .channel_round = {VECTOR, VECTOR}};
 }
 
 static int prepared, made_once; /* calls of the kernels below */

@@ -15,7 +15,8 @@ static void emit_pool(ftso_emitter *e, ftso_value core, LLVMValueRef image)
     ftso_shape in = ftso_kernel_shape(e, operand);
     int v = e->target.vector_floats;
     int64_t stored = ftso_emit_round(e, in.dim[1]), pixels = in.dim[2] * in.dim[3];
-    LLVMValueRef out = ftso_emit_at(e, e->address[core], ftso_emit_mul(e, image, stored));
+    LLVMValueRef out =
+        ftso_emit_at(e, e->address[core], ftso_emit_mul(e, image, ftso_emit_stored(e, core)));
     for (int64_t first = 0; first < stored; first += (int64_t)CHUNK * v) {
         int count = (int)((stored - first) / v < CHUNK ? (stored - first) / v : CHUNK);
         LLVMValueRef sums[CHUNK], next[CHUNK];
@@ -92,5 +93,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     return FTSO_STATUS_OK;
 }
 
-const ftso_kernel_class ftso_kernel_image = {
-    .name = "image", .doc = "global average pool and its gradient", .emit_llvm = emit};
+const ftso_kernel_class ftso_kernel_image = {.name = "image",
+                                             .doc = "global average pool and its gradient",
+                                             .narrow = true,
+                                             .emit_llvm = emit};
