@@ -252,6 +252,39 @@ static void pools_beside(void **state)
     }
 }
 
+/* Numbers of which many are equal, in windows too. */
+static void few_values(void *user, const char *name, ftso_shape shape, double *out)
+{
+    test_random *random = user;
+    for (int64_t i = 0; i < ftso_shape_count(shape); i++)
+        out[i] = name[0] == 'x' ? (double)test_below(random, 3) : test_normal(random);
+}
+
+/* The gradient of several equal largest ones goes to the first in row order. */
+static void ties(void **state)
+{
+    static const int64_t given[][4] = {/* channels, kernel, stride, padding */
+                                       {4, 3, 1, 1},  {4, 3, 2, 1},  {8, 2, 1, 0}, {16, 3, 1, 1},
+                                       {20, 3, 2, 1}, {36, 5, 1, 2}, {16, 2, 2, 0}};
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_arena arena;
+        ftso_arena_init(&arena);
+        ftso_graph graph;
+        ftso_graph_init(&graph, &arena, ftso_primitives());
+        const int64_t *g = given[i];
+        ftso_value x = ftso_graph_input(&graph, "x", ftso_shape_image(3, g[0], 8, 8));
+        ftso_attr_value window[] = {FTSO_I(g[1]), FTSO_I(g[2]), FTSO_I(g[3]),
+                                    FTSO_I(g[3]), FTSO_I(g[3]), FTSO_I(g[3])};
+        ftso_value y = ftso_graph_add(&graph, "max_pool", &x, 1, window, 6),
+                   dy = ftso_graph_input(&graph, "dy", ftso_graph_shape(&graph, y)), dx;
+        ftso_graph_gradient(&graph, ftso_graph_binary(&graph, "dot", y, dy), &x, 1, &dx);
+        ftso_graph_output(&graph, "dx", dx, FTSO_NO_VALUE);
+        test_random random = {31 + i};
+        kernel_lab_check(*state, &graph, few_values, &random, i);
+        ftso_arena_deinit(&arena);
+    }
+}
+
 /* Kernels wider than what a register block holds. */
 static void large_kernels(void **state)
 {
@@ -300,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(led, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(backward, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(pools_beside, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(ties, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(large_kernels, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

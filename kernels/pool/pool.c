@@ -12,12 +12,23 @@
 #include "kernels/kernels_internal.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { BUDGET_FLOATS = 12288, MOST_ASKED = 16, MOST_TAPS = 16, MOST_VECTORS = 16 };
+enum {
+    BUDGET_FLOATS = 12288,
+    MOST_ASKED = 16,
+    MOST_TAPS = 16,
+    MOST_VECTORS = 16,
+    MOST_CARRIED = 16
+};
 
-/* Where one output's window begins in the tile, and where output (row, column) lies in a dense map; channel offset included. */
+/*
+ * Where one output's window begins in the tile, and where output (row, column) lies in a dense map; channel offset included.
+ * `carried`: of a gradient, what windows before it have passed back to the columns that this one sees too, row by row.
+ */
 typedef struct site {
     LLVMValueRef window, number, dense;
+    LLVMValueRef carried[MOST_CARRIED];
     ftso_pixel taps[MOST_TAPS]; /* where the operand is evaluated, if it has no tile: */
     int64_t first;              /* these channels, constant ones */
 } site;
@@ -29,6 +40,15 @@ typedef struct ftso_pooling_kind {
     bool gradient, reads_x, shares;
     double outside;
 } ftso_pooling_kind;
+
+/* Vectors of a window's row that the next window sees too, and whose sums go on in registers: all, or none. */
+static int64_t carried_vectors(const ftso_pooling *pool)
+{
+    int64_t columns = pool->kernel - pool->stride,
+            vectors = (columns + pool->e->pixels - 1) / pool->e->pixels;
+    bool carries = pool->kind->gradient && columns > 0 && pool->kernel * vectors <= MOST_CARRIED;
+    return carries ? vectors : 0;
+}
 
 /* Whether windows lie side by side on the operand's map, few enough taps and channels to write out one by one. */
 static bool reads_in_place(const ftso_pooling *pool)
@@ -149,6 +169,27 @@ static void each_in_place(ftso_pooling *pool, site *at, LLVMValueRef image, LLVM
         pool->kind->each(pool, at);
 }
 
+static void add_to_result(ftso_pooling *pool, LLVMValueRef offset, LLVMValueRef value)
+{
+    LLVMValueRef to = ftso_emit_at(pool->e, pool->result, offset);
+    if (pool->assigns) {
+        ftso_emit_store(pool->e, value, to);
+        return;
+    }
+    ftso_emit_store(pool->e,
+                    LLVMBuildFAdd(pool->e->builder, ftso_emit_load_vector(pool->e, to), value, ""),
+                    to);
+}
+
+/* What windows have carried to where the next one would begin. */
+static void add_carried(ftso_pooling *pool, const site *next)
+{
+    int64_t vectors = carried_vectors(pool);
+    for (int64_t k = 0; k < pool->kernel * vectors; k++)
+        add_to_result(pool, tap_offset(pool, next, k / vectors, k % vectors * pool->e->pixels),
+                      next->carried[k]);
+}
+
 /* Loops over channel vectors, where the kind does one at a time, and the band's outputs. */
 static void for_outputs(ftso_pooling *pool, LLVMValueRef image)
 {
@@ -163,22 +204,30 @@ static void for_outputs(ftso_pooling *pool, LLVMValueRef image)
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, pool->rows), 1, true, NULL, 0);
     LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, channels.index, pool->rows), row.index);
     ftso_asked ahead = ftso_ahead_turn(e, pool->ahead, width, steps, turn, pool->result);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, steps), 1, true, NULL, 0);
+    int carried = (int)(pool->kernel * carried_vectors(pool));
+    LLVMValueRef zeros[MOST_CARRIED];
+    for (int k = 0; k < carried; k++) zeros[k] = ftso_emit_splat_of(e, 0);
+    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, steps), 1, true, zeros,
+                   carried);
     ftso_ask(e, &ahead, column.index);
     LLVMValueRef first = ftso_emit_mul(e, column.index, e->pixels);
-    LLVMValueRef window =
-        ftso_emit_add(e, ftso_emit_mul(e, row.index, pool->stride * pool->tile_w * pool->stored),
-                      ftso_emit_mul(e, first, pool->stride * pool->stored));
+    LLVMValueRef row_start = ftso_emit_add(
+        e, ftso_emit_mul(e, row.index, pool->stride * pool->tile_w * pool->stored), channel);
     LLVMValueRef number = ftso_emit_add(e, ftso_emit_mul(e, row.index, pool->out_w), first);
-    site at = {.window = ftso_emit_add(e, window, channel),
-               .number =
-                   ftso_emit_add(e, ftso_emit_mul(e, pool->band, pool->rows * pool->out_w), number),
-               .dense = ftso_emit_add(e, ftso_emit_mul(e, number, pool->stored), channel)};
+    site at = {
+        .window = ftso_emit_add(e, row_start, ftso_emit_mul(e, first, pool->stride * pool->stored)),
+        .number = ftso_emit_add(e, ftso_emit_mul(e, pool->band, pool->rows * pool->out_w), number),
+        .dense = ftso_emit_add(e, ftso_emit_mul(e, number, pool->stored), channel)};
+    memcpy(at.carried, column.carried, (size_t)carried * sizeof(LLVMValueRef));
     if (pool->in_place)
         each_in_place(pool, &at, image, row.index, column.index);
     else
         pool->kind->each(pool, &at);
-    ftso_emit_loop_end(e, &column, NULL);
+    ftso_emit_loop_end(e, &column, at.carried);
+    memcpy(at.carried, column.carried, (size_t)carried * sizeof(LLVMValueRef));
+    at.window =
+        ftso_emit_add(e, row_start, ftso_emit_i64(e, pool->out_w * pool->stride * pool->stored));
+    add_carried(pool, &at);
     ftso_emit_loop_end(e, &row, NULL);
     ftso_emit_loop_end(e, &channels, NULL);
 }
@@ -225,18 +274,6 @@ static void each_avg(ftso_pooling *pool, site *at)
     store_result(pool, at, LLVMBuildFMul(e->builder, sum, share(pool, at), ""));
 }
 
-static void add_to_result(ftso_pooling *pool, LLVMValueRef offset, LLVMValueRef value)
-{
-    LLVMValueRef to = ftso_emit_at(pool->e, pool->result, offset);
-    if (pool->assigns) {
-        ftso_emit_store(pool->e, value, to);
-        return;
-    }
-    ftso_emit_store(pool->e,
-                    LLVMBuildFAdd(pool->e->builder, ftso_emit_load_vector(pool->e, to), value, ""),
-                    to);
-}
-
 /* Pixel p of the result is pixel a * P + p - kw of the vector, where it has such a one, else zero. */
 static LLVMValueRef moved_by(ftso_pooling *pool, LLVMValueRef vector, int64_t a, int64_t kw)
 {
@@ -251,17 +288,15 @@ static LLVMValueRef moved_by(ftso_pooling *pool, LLVMValueRef vector, int64_t a,
                                   LLVMConstVector(lanes, (unsigned)v), "");
 }
 
-/*
- * Adds what an output passes back to its window's row kh, parts[kw] to tap kw. Of several outputs in a vector the parts overlap:
- * they are added up in registers first, so that what is stored is what the next vector loads.
- */
-static void add_row(ftso_pooling *pool, const site *at, int64_t kh, const LLVMValueRef *parts)
+/* What outputs pass back to a row of their windows, parts[kw] to tap kw, vector by vector: of several outputs a vector the parts
+ * overlap and are added up. Returns how many. */
+static int64_t vectors_of_row(ftso_pooling *pool, const LLVMValueRef *parts, LLVMValueRef *out)
 {
     ftso_emitter *e = pool->e;
+    int64_t count = 0;
     if (e->pixels == 1 || pool->assigns) {
-        for (int64_t kw = 0; kw < pool->kernel; kw++)
-            add_to_result(pool, tap_offset(pool, at, kh, kw), parts[kw]);
-        return;
+        memcpy(out, parts, (size_t)pool->kernel * sizeof(*out));
+        return pool->kernel;
     }
     for (int64_t a = 0; a * e->pixels < e->pixels + pool->kernel - 1; a++) {
         LLVMValueRef sum = NULL;
@@ -270,8 +305,27 @@ static void add_row(ftso_pooling *pool, const site *at, int64_t kh, const LLVMVa
             LLVMValueRef part = a || kw ? moved_by(pool, parts[kw], a, kw) : parts[kw];
             sum = sum ? LLVMBuildFAdd(e->builder, sum, part, "") : part;
         }
-        add_to_result(pool, tap_offset(pool, at, kh, a * e->pixels), sum);
+        out[count++] = sum;
     }
+    return count;
+}
+
+/*
+ * Adds what an output passes back to its window's row kh, parts[kw] to tap kw. What the next output adds to as well goes on in
+ * registers, so that each vector of the result is loaded and stored once a row.
+ */
+static void add_row(ftso_pooling *pool, site *at, int64_t kh, const LLVMValueRef *parts)
+{
+    ftso_emitter *e = pool->e;
+    LLVMValueRef *made = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)pool->kernel + 1);
+    int64_t count = vectors_of_row(pool, parts, made), carries = carried_vectors(pool),
+            done = count - carries, step = pool->assigns ? 1 : e->pixels;
+    LLVMValueRef *carried = &at->carried[kh * carries];
+    for (int64_t k = 0; k < count && k < carries; k++)
+        made[k] = LLVMBuildFAdd(e->builder, carried[k], made[k], "");
+    for (int64_t k = 0; k < done; k++)
+        add_to_result(pool, tap_offset(pool, at, kh, k * step), made[k]);
+    for (int64_t k = 0; k < carries; k++) carried[k] = made[k + done];
 }
 
 static void each_avg_dx(ftso_pooling *pool, site *at)
@@ -284,24 +338,46 @@ static void each_avg_dx(ftso_pooling *pool, site *at)
     for (int64_t kh = 0; kh < pool->kernel; kh++) add_row(pool, at, kh, parts);
 }
 
+/* parts[k] is what of `from` goes to the first of values[0 … count) that is their largest, `largest`; zero for all others. */
+static void deal_to_first(ftso_emitter *e, const LLVMValueRef *values, int64_t count,
+                          LLVMValueRef largest, LLVMValueRef from, LLVMValueRef *parts)
+{
+    LLVMValueRef zero = ftso_emit_splat_of(e, 0), open = NULL; /* none before it was */
+    for (int64_t k = 0; k < count; k++) {
+        LLVMValueRef is = NULL, chosen = open;
+        if (k + 1 < count) {
+            is = LLVMBuildFCmp(e->builder, LLVMRealOEQ, values[k], largest, "");
+            chosen = open ? LLVMBuildAnd(e->builder, open, is, "") : is;
+            LLVMValueRef other = LLVMBuildNot(e->builder, is, "");
+            open = open ? LLVMBuildAnd(e->builder, open, other, "") : other;
+        }
+        parts[k] = chosen ? LLVMBuildSelect(e->builder, chosen, from, zero, "") : from;
+    }
+}
+
+static LLVMValueRef largest_of(ftso_emitter *e, const LLVMValueRef *values, int64_t count)
+{
+    LLVMValueRef best = values[0], ignored;
+    for (int64_t k = 1; k < count; k++) best = larger(e, best, values[k], &ignored);
+    return best;
+}
+
+/* The first of the largest is in the first row that has one. */
 static void each_max_dx(ftso_pooling *pool, site *at)
 {
     ftso_emitter *e = pool->e;
-    int64_t taps = pool->kernel * pool->kernel;
+    int64_t kernel = pool->kernel;
     LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, pool->other, at->dense)),
-                 best = tap(pool, at, 0), best_tap = ftso_emit_splat_i32(e, 0), is_larger,
-                 *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)pool->kernel);
-    for (int64_t k = 1; k < taps; k++) {
-        best = larger(e, best, tap(pool, at, k), &is_larger);
-        best_tap = LLVMBuildSelect(e->builder, is_larger, ftso_emit_splat_i32(e, (unsigned)k),
-                                   best_tap, "");
-    }
-    for (int64_t k = 0; k < taps; k++) {
-        LLVMValueRef chosen =
-            LLVMBuildICmp(e->builder, LLVMIntEQ, best_tap, ftso_emit_splat_i32(e, (unsigned)k), "");
-        parts[k % pool->kernel] =
-            LLVMBuildSelect(e->builder, chosen, dy, ftso_emit_splat_of(e, 0), "");
-        if (k % pool->kernel == pool->kernel - 1) add_row(pool, at, k / pool->kernel, parts);
+                 *taps = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)(kernel * kernel)),
+                 *rows = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)kernel),
+                 *of_row = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)kernel),
+                 *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)kernel);
+    for (int64_t k = 0; k < kernel * kernel; k++) taps[k] = tap(pool, at, k);
+    for (int64_t kh = 0; kh < kernel; kh++) rows[kh] = largest_of(e, taps + kh * kernel, kernel);
+    deal_to_first(e, rows, kernel, largest_of(e, rows, kernel), dy, of_row);
+    for (int64_t kh = 0; kh < kernel; kh++) {
+        deal_to_first(e, taps + kh * kernel, kernel, rows[kh], of_row[kh], parts);
+        add_row(pool, at, kh, parts);
     }
 }
 
