@@ -166,6 +166,34 @@ void ftso_winograd_place(const ftso_emitter *e, ftso_contraction *c, int64_t *sc
     *scratch += points * products_floats(e, c);
 }
 
+/* Loops over the patches of a round, row by row. */
+typedef struct patch_loops {
+    ftso_loop row, column;
+    LLVMValueRef number;
+} patch_loops;
+
+static void begin_patches(ftso_emitter *e, const ftso_contraction *c, patch_loops *at)
+{
+    LLVMValueRef zero = ftso_emit_i64(e, 0);
+    ftso_emit_loop(e, &at->row, zero, ftso_emit_i64(e, c->patch_rows), 1, true, NULL, 0);
+    ftso_emit_loop(e, &at->column, zero, ftso_emit_i64(e, patch_columns(c)), 1, true, NULL, 0);
+    at->number =
+        ftso_emit_add(e, ftso_emit_mul(e, at->row.index, patch_columns(c)), at->column.index);
+}
+
+static void end_patches(ftso_emitter *e, patch_loops *at)
+{
+    ftso_emit_loop_end(e, &at->column, NULL);
+    ftso_emit_loop_end(e, &at->row, NULL);
+}
+
+/* `row` for each row of patches before this one, `column` for each patch before it in the row. */
+static LLVMValueRef patch_at(ftso_emitter *e, const patch_loops *at, int64_t row, int64_t column)
+{
+    return ftso_emit_add(e, ftso_emit_mul(e, at->row.index, row),
+                         ftso_emit_mul(e, at->column.index, column));
+}
+
 /* The matrix at `at`, whose elements lie `row` and `column` floats apart. */
 static void load_matrix(ftso_emitter *e, LLVMValueRef at, int size, int64_t row, int64_t column,
                         LLVMValueRef *out)
@@ -187,15 +215,11 @@ void ftso_winograd_points_of(ftso_emitter *e, const ftso_contraction *c, LLVMVal
     LLVMValueRef points = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->points_offset)),
                  tile = ftso_emit_at(e, c->tile, ftso_emit_i64(e, start));
     tile = ftso_emit_at(e, tile, ftso_emit_mul(e, round, c->patch_rows * w->outputs * row_floats));
-    ftso_loop row, column, channel;
-    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->patch_rows), 1, true, NULL, 0);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, patch_columns(c)), 1, true,
-                   NULL, 0);
-    LLVMValueRef patch =
-        ftso_emit_add(e, ftso_emit_mul(e, row.index, patch_columns(c)), column.index);
-    LLVMValueRef from = ftso_emit_add(e, ftso_emit_mul(e, row.index, w->outputs * row_floats),
-                                      ftso_emit_mul(e, column.index, w->outputs * c->tile_stored)),
-                 to = ftso_emit_mul(e, patch, c->tile_stored);
+    patch_loops patch;
+    ftso_loop channel;
+    begin_patches(e, c, &patch);
+    LLVMValueRef from = patch_at(e, &patch, w->outputs * row_floats, w->outputs * c->tile_stored),
+                 to = ftso_emit_mul(e, patch.number, c->tile_stored);
     ftso_emit_loop(e, &channel, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->tile_stored), v, true,
                    NULL, 0);
     LLVMValueRef in[MAX_POINTS * MAX_POINTS], out[MAX_POINTS * MAX_POINTS];
@@ -206,8 +230,7 @@ void ftso_winograd_points_of(ftso_emitter *e, const ftso_contraction *c, LLVMVal
     for (int i = 0; i < w->points * w->points; i++)
         ftso_emit_store(e, out[i], ftso_emit_at(e, at, ftso_emit_i64(e, i * to_step)));
     ftso_emit_loop_end(e, &channel, NULL);
-    ftso_emit_loop_end(e, &column, NULL);
-    ftso_emit_loop_end(e, &row, NULL);
+    end_patches(e, &patch);
 }
 
 /* From a block's products to the outputs of all patches, from output row `first` of the band on. */
@@ -216,16 +239,12 @@ static void emit_outputs(ftso_emitter *e, const ftso_contraction *c,
 {
     const ftso_winograd *w = c->winograd;
     int64_t v = e->target.vector_floats, step = products_floats(e, c);
-    ftso_loop row, column;
-    ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->patch_rows), 1, true, NULL, 0);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, patch_columns(c)), 1, true,
-                   NULL, 0);
-    LLVMValueRef patch =
-        ftso_emit_add(e, ftso_emit_mul(e, row.index, patch_columns(c)), column.index);
-    LLVMValueRef from = ftso_emit_at(e, products, ftso_emit_mul(e, patch, b->vectors * v));
-    LLVMValueRef pixel = ftso_emit_add(e, first, ftso_emit_mul(e, row.index, w->outputs));
-    pixel = ftso_emit_add(e, ftso_emit_mul(e, pixel, c->result_columns),
-                          ftso_emit_mul(e, column.index, w->outputs));
+    patch_loops patch;
+    begin_patches(e, c, &patch);
+    LLVMValueRef from = ftso_emit_at(e, products, ftso_emit_mul(e, patch.number, b->vectors * v)),
+                 pixel =
+                     ftso_emit_add(e, ftso_emit_mul(e, first, c->result_columns),
+                                   patch_at(e, &patch, w->outputs * c->result_columns, w->outputs));
     for (int k = 0; k < b->vectors; k++) {
         LLVMValueRef in[MAX_POINTS * MAX_POINTS], out[MAX_POINTS * MAX_POINTS];
         load_matrix(e, ftso_emit_at(e, from, ftso_emit_i64(e, k * v)), w->points, w->points * step,
@@ -244,8 +263,7 @@ static void emit_outputs(ftso_emitter *e, const ftso_contraction *c,
             ftso_contraction_results(e, c, number, b->channel, b->first + k, 1, &out[i]);
         }
     }
-    ftso_emit_loop_end(e, &column, NULL);
-    ftso_emit_loop_end(e, &row, NULL);
+    end_patches(e, &patch);
 }
 
 void ftso_winograd_vectors(ftso_emitter *e, const ftso_contraction *c,
