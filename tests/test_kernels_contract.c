@@ -79,6 +79,18 @@ static void wrapped(void **state)
         for (int i = 0; i < WRAPPED_CASES; i++) one_case(*state, operators[o], &random, i, true);
 }
 
+/* x convolved with w, as much padding on each side. */
+static ftso_value padded(ftso_graph *graph, ftso_value x, ftso_value w, int64_t pad, int64_t stride)
+{
+    const ftso_op *op = ftso_op_find(graph->ops, "conv");
+    ftso_attr_value attrs[8] = {{0}};
+    ftso_value operands[] = {x, w};
+    for (int i = 0; i < op->attr_count; i++)
+        attrs[i] = strncmp(op->attrs[i].name, "pad", 3) == 0 ? FTSO_I(pad) : op->attrs[i].fallback;
+    attrs[ftso_op_attr(op, "stride")] = FTSO_I(stride);
+    return ftso_graph_add(graph, "conv", operands, 2, attrs, (size_t)op->attr_count);
+}
+
 /* ---------------------------------------------------------------- windows that networks have */
 
 /* A convolution of an image, its transpose and its weight gradient over the same numbers, in one graph. */
@@ -233,15 +245,9 @@ static void shared_patches(void **state)
         test_random random = {88 + i};
         wrapping w = {&graph, &random, 0};
         ftso_value x = wrapping_operand(&w, ftso_shape_image(2, c[0], 12, 10));
-        const ftso_op *op = ftso_op_find(graph.ops, "conv");
-        ftso_attr_value attrs[8] = {{0}};
-        for (int k = 0; k < op->attr_count; k++)
-            attrs[k] =
-                strncmp(op->attrs[k].name, "pad", 3) == 0 ? FTSO_I(1) : op->attrs[k].fallback;
         for (int k = 0; k < 3; k++) {
-            ftso_value operands[] = {x, wrapping_leaf(&w, ftso_shape_weight(c[1 + k], c[0], 3, 3))};
-            ftso_value y =
-                ftso_graph_add(&graph, "conv", operands, 2, attrs, (size_t)op->attr_count);
+            ftso_value kernel = wrapping_leaf(&w, ftso_shape_weight(c[1 + k], c[0], 3, 3)),
+                       y = padded(&graph, x, kernel, 1, 1);
             if (i % 3 == 0) out(&w, ftso_format(&arena, "y%d", k), y);
             if (i % 3 != 1)
                 out(&w, ftso_format(&arena, "sum%d", k),
@@ -450,9 +456,8 @@ static float *results_with(ftso_arena *arena, const ftso_schedule *schedule, int
 }
 
 /* Any number of threads and any register block: the same bytes. The sums run over 71 images of several bands. */
-static void threads_and_schedules(void **state)
+static void check_threads_and_schedules(int64_t side)
 {
-    (void)state;
     static const ftso_tuning tunings[] = {
         {0},
         {.pixel_block = 1, .channel_block = 1},
@@ -463,15 +468,9 @@ static void threads_and_schedules(void **state)
     ftso_arena_init(&arena);
     ftso_graph graph;
     ftso_graph_init(&graph, &arena, ftso_primitives());
-    ftso_value x = ftso_graph_input(&graph, "x", ftso_shape_image(72, 13, 17, 17)),
+    ftso_value x = ftso_graph_input(&graph, "x", ftso_shape_image(72, 13, side, side)),
                w = ftso_graph_input(&graph, "w", ftso_shape_weight(29, 13, 3, 3)),
-               operands[] = {ftso_graph_unary(&graph, "relu", x), w};
-    const ftso_op *conv = ftso_op_find(graph.ops, "conv");
-    ftso_attr_value attrs[FTSO_MAX_ATTRS];
-    for (int i = 0; i < conv->attr_count; i++)
-        attrs[i] =
-            strncmp(conv->attrs[i].name, "pad", 3) == 0 ? FTSO_I(1) : conv->attrs[i].fallback;
-    ftso_value y = ftso_graph_add(&graph, "conv", operands, 2, attrs, (size_t)conv->attr_count),
+               y = padded(&graph, ftso_graph_unary(&graph, "relu", x), w, 1, 1),
                loss = ftso_graph_binary(&graph, "dot", y, y), wrt[] = {x, w}, gradients[2];
     ftso_graph_gradient(&graph, loss, wrt, 2, gradients);
     ftso_graph_output(&graph, "sum", ftso_graph_unary(&graph, "channel_sum", y), FTSO_NO_VALUE);
@@ -492,6 +491,13 @@ static void threads_and_schedules(void **state)
                          tunings[t].pixel_block, tunings[t].channel_block);
         }
     ftso_arena_deinit(&arena);
+}
+
+static void threads_and_schedules(void **state)
+{
+    (void)state;
+    check_threads_and_schedules(17); /* by taps */
+    check_threads_and_schedules(16); /* by patches */
 }
 
 /* ---------------------------------------------------------------- widths in the assembly */
@@ -562,17 +568,10 @@ static void windows_by_patches(void **state)
         ftso_graph graph;
         ftso_graph_init(&graph, &arena, ftso_primitives());
         int64_t in = given[i].in, side = given[i].side, kernel = given[i].kernel;
-        ftso_value operands[] = {
-            ftso_graph_input(&graph, "x", ftso_shape_image(2, in, side, side)),
-            ftso_graph_input(&graph, "w", ftso_shape_weight(16, in, kernel, kernel))};
-        const ftso_op *op = ftso_op_find(graph.ops, "conv");
-        ftso_attr_value attrs[8] = {{0}};
-        for (int k = 0; k < op->attr_count; k++)
-            attrs[k] = strncmp(op->attrs[k].name, "pad", 3) == 0 ? FTSO_I(kernel / 2)
-                                                                 : op->attrs[k].fallback;
-        attrs[ftso_op_attr(op, "stride")] = FTSO_I(given[i].stride);
-        ftso_value y = ftso_graph_add(&graph, "conv", operands, 2, attrs, (size_t)op->attr_count);
-        ftso_graph_output(&graph, "y", y, FTSO_NO_VALUE);
+        ftso_value x = ftso_graph_input(&graph, "x", ftso_shape_image(2, in, side, side)),
+                   w = ftso_graph_input(&graph, "w", ftso_shape_weight(16, in, kernel, kernel));
+        ftso_graph_output(&graph, "y", padded(&graph, x, w, kernel / 2, given[i].stride),
+                          FTSO_NO_VALUE);
         ftso_schedule *schedule;
         test_ok(ftso_schedule_form(&arena, &graph, NULL, &schedule));
         ftso_compiler_options options = {.threads = 1, .kernels = ftso_kernels()};

@@ -245,10 +245,24 @@ static LLVMValueRef share(ftso_pooling *pool, const site *at)
     return spread;
 }
 
-static LLVMValueRef larger(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef *out_is_b)
+/* All taps of a window, row by row. */
+static LLVMValueRef *taps_of(ftso_pooling *pool, site *at)
 {
-    *out_is_b = LLVMBuildFCmp(e->builder, LLVMRealOGT, b, a, "");
-    return LLVMBuildSelect(e->builder, *out_is_b, b, a, "");
+    int64_t count = pool->kernel * pool->kernel;
+    LLVMValueRef *taps = FTSO_ARRAY(pool->e->arena, LLVMValueRef, (size_t)count);
+    for (int64_t k = 0; k < count; k++) taps[k] = tap(pool, at, k);
+    return taps;
+}
+
+/* The first of those that no other exceeds. */
+static LLVMValueRef largest_of(ftso_emitter *e, const LLVMValueRef *values, int64_t count)
+{
+    LLVMValueRef best = values[0];
+    for (int64_t k = 1; k < count; k++) {
+        LLVMValueRef larger = LLVMBuildFCmp(e->builder, LLVMRealOGT, values[k], best, "");
+        best = LLVMBuildSelect(e->builder, larger, values[k], best, "");
+    }
+    return best;
 }
 
 static void store_result(ftso_pooling *pool, const site *at, LLVMValueRef value)
@@ -259,10 +273,8 @@ static void store_result(ftso_pooling *pool, const site *at, LLVMValueRef value)
 
 static void each_max(ftso_pooling *pool, site *at)
 {
-    LLVMValueRef best = tap(pool, at, 0), ignored;
-    for (int64_t k = 1; k < pool->kernel * pool->kernel; k++)
-        best = larger(pool->e, best, tap(pool, at, k), &ignored);
-    store_result(pool, at, best);
+    LLVMValueRef *taps = taps_of(pool, at);
+    store_result(pool, at, largest_of(pool->e, taps, pool->kernel * pool->kernel));
 }
 
 static void each_avg(ftso_pooling *pool, site *at)
@@ -355,24 +367,16 @@ static void deal_to_first(ftso_emitter *e, const LLVMValueRef *values, int64_t c
     }
 }
 
-static LLVMValueRef largest_of(ftso_emitter *e, const LLVMValueRef *values, int64_t count)
-{
-    LLVMValueRef best = values[0], ignored;
-    for (int64_t k = 1; k < count; k++) best = larger(e, best, values[k], &ignored);
-    return best;
-}
-
 /* The first of the largest is in the first row that has one. */
 static void each_max_dx(ftso_pooling *pool, site *at)
 {
     ftso_emitter *e = pool->e;
     int64_t kernel = pool->kernel;
     LLVMValueRef dy = ftso_emit_load_vector(e, ftso_emit_at(e, pool->other, at->dense)),
-                 *taps = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)(kernel * kernel)),
+                 *taps = taps_of(pool, at),
                  *rows = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)kernel),
                  *of_row = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)kernel),
                  *parts = FTSO_ARRAY(e->arena, LLVMValueRef, (size_t)kernel);
-    for (int64_t k = 0; k < kernel * kernel; k++) taps[k] = tap(pool, at, k);
     for (int64_t kh = 0; kh < kernel; kh++) rows[kh] = largest_of(e, taps + kh * kernel, kernel);
     deal_to_first(e, rows, kernel, largest_of(e, rows, kernel), dy, of_row);
     for (int64_t kh = 0; kh < kernel; kh++) {

@@ -13,25 +13,18 @@ store <8 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xF
 % = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
-% = load <8 x float>, ptr %
 % = fcmp ogt <8 x float> %, %
 % = select <8 x i1> %, <8 x float> %, <8 x float> %
 store <8 x float> %, ptr %
