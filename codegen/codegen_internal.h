@@ -25,9 +25,10 @@ typedef struct ftso_code_unit {
     ftso_status status;
 } ftso_code_unit;
 
-/* How many floats a vector of a region has, and of how many pixels of its images they are. */
+/* How many floats a vector of a region has, of how many pixels of its images they are, and whether memory sets its time. */
 typedef struct ftso_width {
     int floats, pixels;
+    bool light;
 } ftso_width;
 ftso_width ftso_width_of(const ftso_target *target, const ftso_schedule *schedule,
                          const ftso_region *region);

@@ -328,10 +328,9 @@ LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRe
     return widened(e, ftso_emit_from_reads(e, halves));
 }
 
-/* Whether each vector of the image is a whole line of memory. */
-static bool makes_lines(const ftso_emitter *e, ftso_value value)
+bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value)
 {
-    return e->target.vector_floats == FTSO_LINE_FLOATS && !is_half(e, value) &&
+    return e->past_caches && e->target.vector_floats == FTSO_LINE_FLOATS && !is_half(e, value) &&
            e->pixels * ftso_emit_stored(e, value) % FTSO_LINE_FLOATS == 0;
 }
 
@@ -350,7 +349,7 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
     LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
     LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");
-    if (e->past_caches && makes_lines(e, value)) {
+    if (ftso_emit_goes_past(e, value)) {
         LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(e->i32, 1, false)),
                         node = LLVMMDNodeInContext2(e->context, &one, 1);
         LLVMSetAlignment(store, FTSO_LINE_FLOATS * sizeof(float));
@@ -442,6 +441,9 @@ void ftso_emit_function(ftso_emitter *e, const char *symbol, const char *part)
 
 void ftso_emit_return(ftso_emitter *e)
 {
+    /* what went past the caches is there for other threads, whatever tells them that the item is done */
+    if (e->past_caches)
+        LLVMBuildFence(e->builder, LLVMAtomicOrderingSequentiallyConsistent, false, "");
     LLVMBuildRetVoid(e->builder);
 }
 

@@ -47,8 +47,11 @@ ftso_ahead ftso_ahead_of(ftso_emitter *e, const ftso_ahead_band *band)
         ask_for(e, &ahead, value, map, band->image, marked[value] ? below : band->first,
                 band->pixels);
     }
-    for (size_t i = 0; band->writes && i < e->region->write_count; i++)
-        ask_for(e, &ahead, e->region->writes[i], map, band->image, band->first, band->pixels);
+    for (size_t i = 0; band->writes && i < e->region->write_count; i++) {
+        ftso_value value = e->region->writes[i];
+        if (ftso_emit_goes_past(e, value)) continue;
+        ask_for(e, &ahead, value, map, band->image, band->first, band->pixels);
+    }
     return ahead;
 }
 

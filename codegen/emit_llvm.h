@@ -42,7 +42,7 @@ typedef struct ftso_emitter {
     int64_t
         ahead_floats; /* what lies so far behind an image's vector is asked for when it is loaded; 0: nothing */
     bool
-        past_caches; /* lines of images are written to memory as they are made, and not fetched before */
+        past_caches; /* whole lines of images are written to memory as they are made, and not fetched before */
     LLVMValueRef reads_scope; /* alias scope of what the region reads; NULL: stores may change it */
 } ftso_emitter;
 
@@ -132,6 +132,8 @@ LLVMValueRef ftso_emit_from_reads(ftso_emitter *e, LLVMValueRef value);
 LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements);
 void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
                            LLVMValueRef vector);
+/* Whether the image is stored past the caches: each of its vectors is a whole line of memory that nobody fetches first. */
+bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value);
 /* The vector as memory would hold it, for every user of a value that is stored in fewer bits; itself for any other value. */
 LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector);
 

@@ -105,6 +105,7 @@ static void emitter_init(ftso_emitter *e, const ftso_compiler_options *options,
         ftso_width width = ftso_width_of(&options->target, schedule, region);
         e->target.vector_floats = width.floats;
         e->pixels = width.pixels;
+        e->past_caches = width.light;
     }
     e->tuning = options->tuning;
     e->schedule = schedule;

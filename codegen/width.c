@@ -1,16 +1,17 @@
 /*
- * Width: how many floats a region's vectors have, and how many pixels of its images.
+ * Width: how many floats a region's vectors have, how many pixels of its images, and whether its results go past the caches.
  *
- * In: a region and the target. Out: vectors of one pixel, as wide as instructions are fewest; or of several pixels side by side,
- * where images are so narrow that a vector holds some, and nothing in the region takes pixels apart.
- * Must hold: both follow from the region and the target alone.
+ * In: a region and the target. Out: vectors of one pixel, as wide as instructions are fewest, or as lines of memory where memory
+ * sets the time; or of several pixels side by side, where images are so narrow that a vector holds some, and nothing in the
+ * region takes pixels apart.
+ * Must hold: all follow from the region and the target alone.
  */
 #include "codegen/codegen_internal.h"
 #include "codegen/emit_llvm.h"
 
 #include <math.h>
 
-enum { LEAST = 4, PARTS = 4 };
+enum { LEAST = 4, PARTS = 4, CACHED_BYTES = 8 << 20, LIGHT_FLOPS = 2 };
 
 static bool is_map(ftso_shape shape)
 {
@@ -23,6 +24,30 @@ static int64_t lanes_of(const ftso_graph *graph, const ftso_node *node)
     if (node->shape.rank == 4) return node->shape.batched ? node->shape.dim[1] : node->shape.dim[0];
     ftso_shape of = node->input_count ? ftso_graph_shape(graph, node->inputs[0]) : node->shape;
     return is_map(of) ? of.dim[1] : 0;
+}
+
+/* Bytes of those of the values that are images. */
+static int64_t image_bytes(const ftso_target *target, const ftso_schedule *schedule,
+                           const ftso_value *values, size_t count)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        ftso_shape shape = ftso_graph_shape(schedule->graph, values[i]);
+        if (is_map(shape)) bytes += ftso_layout_bytes(target, shape, schedule->elements[values[i]]);
+    }
+    return bytes;
+}
+
+/* Whether the region moves more than caches hold, and computes little on the way: memory sets its time. */
+static bool is_light(const ftso_target *target, const ftso_schedule *schedule,
+                     const ftso_region *region)
+{
+    int64_t moved = image_bytes(target, schedule, region->reads, region->read_count) +
+                    image_bytes(target, schedule, region->writes, region->write_count),
+            flops = 0;
+    for (size_t i = 0; i < region->node_count; i++)
+        flops += ftso_node_cost(schedule->graph, region->nodes[i]).flops;
+    return moved > CACHED_BYTES && flops < LIGHT_FLOPS * moved;
 }
 
 /* Whether vectors of so many floats are whole ones of what the image takes up, or hold all of it. */
@@ -39,8 +64,8 @@ static bool divides(const ftso_target *target, const ftso_schedule *schedule, ft
 static bool divides_all(const ftso_target *target, const ftso_schedule *schedule,
                         const ftso_region *region, int floats)
 {
-    for (size_t i = 0; i < region->node_count; i++)
-        if (!divides(target, schedule, region->nodes[i], floats)) return false;
+    for (size_t i = 0; i < region->write_count; i++)
+        if (!divides(target, schedule, region->writes[i], floats)) return false;
     for (size_t i = 0; i < region->read_count; i++)
         if (!divides(target, schedule, region->reads[i], floats)) return false;
     return true;
@@ -48,16 +73,17 @@ static bool divides_all(const ftso_target *target, const ftso_schedule *schedule
 
 /*
  * The fewest instructions win. A narrower vector counts as less than the widest: as half and a little more where processors take
- * wide ones apart; elsewhere less of it is wasted.
+ * wide ones apart; elsewhere less of it is wasted. Where memory sets the time, the widest is best: its lines are written whole.
  */
 static int floats_of(const ftso_target *target, const ftso_schedule *schedule,
-                     const ftso_region *region)
+                     const ftso_region *region, bool light)
 {
     int best = target->vector_floats;
     double least = HUGE_VAL;
     for (int floats = best; floats >= LEAST && floats * PARTS >= target->vector_floats;
          floats /= 2) {
         if (!divides_all(target, schedule, region, floats)) continue;
+        if (light) return floats;
         double cost = 0;
         for (size_t i = 0; i < region->node_count; i++) {
             const ftso_node *node = ftso_graph_node(schedule->graph, region->nodes[i]);
@@ -140,6 +166,7 @@ ftso_width ftso_width_of(const ftso_target *target, const ftso_schedule *schedul
                          const ftso_region *region)
 {
     int pixels = pixels_of(target, schedule, region);
-    if (pixels > 1) return (ftso_width){target->vector_floats, pixels};
-    return (ftso_width){floats_of(target, schedule, region), 1};
+    bool light = is_light(target, schedule, region);
+    int floats = pixels > 1 ? target->vector_floats : floats_of(target, schedule, region, light);
+    return (ftso_width){floats, pixels, light};
 }

@@ -3,38 +3,12 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { CACHED_BYTES = 8 << 20 };
-
-/* Bytes of those of the values that are images. */
-static int64_t image_bytes(const ftso_emitter *e, const ftso_value *values, size_t count)
-{
-    int64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        ftso_shape shape = ftso_kernel_shape(e, values[i]);
-        if (shape.rank == 4 && shape.batched)
-            bytes += ftso_layout_bytes(&e->target, shape, e->schedule->elements[values[i]]);
-    }
-    return bytes;
-}
-
-/*
- * No line is seen twice here. Where that is more than caches hold, each load asks for what comes soon, since hardware does not
- * follow dozens of images at once; and what is made is written past the caches, or its lines would be fetched first.
- */
-static void choose_road(ftso_emitter *e)
-{
-    const ftso_region *region = e->region;
-    int64_t moved = image_bytes(e, region->reads, region->read_count) +
-                    image_bytes(e, region->writes, region->write_count);
-    e->past_caches = moved > CACHED_BYTES;
-    e->ahead_floats = e->past_caches ? FTSO_AHEAD_FLOATS : 0;
-}
-
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
                         const char *symbol, ftso_launch_shape *out_shape)
 {
     ftso_emit_reads_are_constant(e);
-    choose_road(e);
+    /* hardware does not follow dozens of images at once: each load asks for what comes soon */
+    e->ahead_floats = e->past_caches ? FTSO_AHEAD_FLOATS : 0;
     ftso_shape map = {0};
     for (size_t i = 0; i < region->write_count; i++) {
         ftso_value value = region->writes[i];
@@ -54,9 +28,6 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_epilogue_run(e, &epilogue, images.index, ftso_emit_i64(e, 0),
                            ftso_emit_i64(e, map.dim[2] * map.dim[3]), NULL);
     ftso_emit_loop_end(e, &images, NULL);
-    /* what went past the caches is there for other threads, whatever tells them that the item is done */
-    if (e->past_caches)
-        LLVMBuildFence(e->builder, LLVMAtomicOrderingSequentiallyConsistent, false, "");
     ftso_emit_return(e);
     ftso_emit_frame_finish(e, &epilogue, symbol, per_item, map.dim[0], out_shape);
     out_shape->scratch_bytes = 4 * scratch;
