@@ -562,8 +562,9 @@ void ftso_emit_frame(ftso_emitter *e, ftso_frame *frame, const ftso_epilogue *ep
     frame->parts = parts;
     frame->bands = bands;
     if (parts == 1) {
+        frame->first_band = ftso_emit_i64(e, 0);
         ftso_emit_images(e, &frame->images, frame->images_per_item);
-        ftso_emit_loop(e, &frame->rows, ftso_emit_i64(e, 0), ftso_emit_i64(e, bands), 1, true, NULL,
+        ftso_emit_loop(e, &frame->rows, frame->first_band, ftso_emit_i64(e, bands), 1, true, NULL,
                        0);
         return;
     }
@@ -572,6 +573,7 @@ void ftso_emit_frame(ftso_emitter *e, ftso_frame *frame, const ftso_epilogue *ep
     LLVMValueRef image = LLVMBuildUDiv(e->builder, e->item, count, "");
     LLVMValueRef part = LLVMBuildURem(e->builder, e->item, count, "");
     LLVMValueRef first = ftso_emit_mul(e, part, bands / parts);
+    frame->first_band = first;
     ftso_emit_loop(e, &frame->images, image, ftso_emit_add(e, image, ftso_emit_i64(e, 1)), 1, true,
                    NULL, 0);
     ftso_emit_loop(e, &frame->rows, first, ftso_emit_add(e, first, ftso_emit_i64(e, bands / parts)),

@@ -345,6 +345,7 @@ void ftso_emit_images(ftso_emitter *e, ftso_loop *loop, int64_t images_per_item)
 typedef struct ftso_frame {
     int64_t images_per_item, parts, bands; /* bands of an image */
     ftso_loop images, rows;                /* indices: n, number of the band */
+    LLVMValueRef first_band;               /* of the item */
 } ftso_frame;
 /* How many bands an image of that many rows should have at least, to be cut into parts: 1 for batches that need none. */
 int64_t ftso_emit_least_bands(const ftso_emitter *e, const ftso_epilogue *epilogue,

@@ -253,9 +253,46 @@ ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t res
     return band;
 }
 
-int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored)
+/* Floats of a rolling tile at the most, where it has room for more than one band. */
+enum { ROLLING_FLOATS = 32768 };
+
+ftso_rolling ftso_rolling_of(const ftso_taps *taps, const ftso_band *band, int64_t stored)
 {
-    return ftso_emit_round(e, band->tile_rows * band->tile_columns * stored);
+    int64_t bands = taps->out_h / band->rows,
+            made = band->rows * band->rows_per_output_num / band->rows_per_output_den;
+    ftso_rolling rolling = {.made = made, .room = 1};
+    if (band->step != 1 || bands == 1 || band->tile_rows <= made) return rolling;
+    rolling.kept = band->tile_rows - made;
+    for (int64_t room = 2; room <= bands; room++)
+        if (bands % room == 0 &&
+            (rolling.kept + room * made) * band->tile_columns * stored <= ROLLING_FLOATS)
+            rolling.room = room;
+    return rolling;
+}
+
+int64_t ftso_rolling_floats(const ftso_emitter *e, const ftso_rolling *rolling,
+                            const ftso_band *band, int64_t stored)
+{
+    int64_t rows = band->tile_rows + (rolling->room - 1) * rolling->made;
+    return ftso_emit_round(e, rows * band->tile_columns * stored);
+}
+
+LLVMValueRef ftso_emit_rolling(ftso_emitter *e, const ftso_rolling *rolling, LLVMValueRef tile,
+                               int64_t row_floats, LLVMValueRef number)
+{
+    LLVMValueRef zero = ftso_emit_i64(e, 0),
+                 place = LLVMBuildURem(e->builder, number, ftso_emit_i64(e, rolling->room), ""),
+                 moves =
+                     LLVMBuildAnd(e->builder, LLVMBuildICmp(e->builder, LLVMIntEQ, place, zero, ""),
+                                  LLVMBuildICmp(e->builder, LLVMIntNE, number, zero, ""), "");
+    ftso_if branch;
+    if (rolling->kept) {
+        ftso_emit_if(e, &branch, moves);
+        LLVMValueRef end = ftso_emit_i64(e, rolling->room * rolling->made * row_floats);
+        ftso_emit_copy(e, tile, ftso_emit_at(e, tile, end), rolling->kept * row_floats);
+        ftso_emit_if_end(e, &branch);
+    }
+    return ftso_emit_at(e, tile, ftso_emit_mul(e, place, rolling->made * row_floats));
 }
 
 int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band)
@@ -266,20 +303,39 @@ int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band)
     return rows > 0 ? rows * den / num * taps->out_w : 0;
 }
 
-void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value operand,
-                         LLVMValueRef image, LLVMValueRef number, LLVMValueRef address)
+LLVMValueRef ftso_emit_band_row(ftso_emitter *e, const ftso_band *band, LLVMValueRef number)
 {
     int64_t rows = band->rows * band->rows_per_output_num / band->rows_per_output_den;
-    ftso_tile tile = {
-        .value = operand,
-        .image = image,
-        .row = ftso_emit_add(e, ftso_emit_mul(e, number, rows), ftso_emit_i64(e, band->first_row)),
-        .rows = band->tile_rows,
-        .columns = band->tile_columns,
-        .column = band->first_column,
-        .step = band->step,
-        .address = address};
+    return ftso_emit_add(e, ftso_emit_mul(e, number, rows), ftso_emit_i64(e, band->first_row));
+}
+
+LLVMValueRef ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band,
+                                 const ftso_rolling *rolling, ftso_value operand,
+                                 LLVMValueRef image, LLVMValueRef row, LLVMValueRef number,
+                                 LLVMValueRef address)
+{
+    ftso_tile tile = {.value = operand,
+                      .image = image,
+                      .row = row,
+                      .rows = band->tile_rows,
+                      .columns = band->tile_columns,
+                      .column = band->first_column,
+                      .step = band->step,
+                      .address = address};
+    if (rolling->kept) {
+        int64_t stored = ftso_emit_round(e, ftso_kernel_shape(e, operand).dim[1]),
+                row_floats = band->tile_columns * stored;
+        LLVMValueRef zero = ftso_emit_i64(e, 0),
+                     is_first = LLVMBuildICmp(e->builder, LLVMIntEQ, number, zero, ""),
+                     kept = LLVMBuildSelect(e->builder, is_first, zero,
+                                            ftso_emit_i64(e, rolling->kept), "");
+        address = ftso_emit_rolling(e, rolling, address, row_floats, number);
+        tile.row = ftso_emit_add(e, row, kept);
+        tile.row_count = LLVMBuildNSWSub(e->builder, ftso_emit_i64(e, band->tile_rows), kept, "");
+        tile.address = ftso_emit_at(e, address, ftso_emit_mul(e, kept, row_floats));
+    }
     ftso_emit_tile(e, &tile);
+    return address;
 }
 
 LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel)

@@ -84,13 +84,31 @@ ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t res
 /* The band of that many rows, which divide out_h into bands. */
 ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows);
 
-/* Evaluates the operand's pixels under band number `band` of image n into the tile at `address`. */
-void ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band, ftso_value operand,
-                         LLVMValueRef image, LLVMValueRef number, LLVMValueRef address);
 /* Pixels of the results' map by which a band's tile reaches beyond the band. */
 int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band);
-/* Floats of a tile of `stored` channels a pixel, whole vectors. */
-int64_t ftso_band_tile_floats(const ftso_emitter *e, const ftso_band *band, int64_t stored);
+/*
+ * A tile that goes on from band to band: rows that the next band sees too stay where they are, and new ones are made behind
+ * them, until its room is used up; then the kept ones move to its top. An item's bands of an image run one after another.
+ */
+typedef struct ftso_rolling {
+    int64_t kept, made; /* rows, of a band after the first; kept 0: no row is seen by two bands */
+    int64_t room;       /* bands */
+} ftso_rolling;
+ftso_rolling ftso_rolling_of(const ftso_taps *taps, const ftso_band *band, int64_t stored);
+/* Floats of it with `stored` channels a pixel, whole vectors. */
+int64_t ftso_rolling_floats(const ftso_emitter *e, const ftso_rolling *rolling,
+                            const ftso_band *band, int64_t stored);
+/* Where the tile of the item's band number `number` of an image begins, after rows have moved; `tile`: of `row_floats` a row. */
+LLVMValueRef ftso_emit_rolling(ftso_emitter *e, const ftso_rolling *rolling, LLVMValueRef tile,
+                               int64_t row_floats, LLVMValueRef number);
+/* Operand row that the tile of band number `number` of an image begins with; perhaps negative. */
+LLVMValueRef ftso_emit_band_row(ftso_emitter *e, const ftso_band *band, LLVMValueRef number);
+/* Evaluates what is new of the operand's rows from `row` on under the item's band number `number` of image n, into the tile at
+ * `address`; returns where that band's tile begins. */
+LLVMValueRef ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band,
+                                 const ftso_rolling *rolling, ftso_value operand,
+                                 LLVMValueRef image, LLVMValueRef row, LLVMValueRef number,
+                                 LLVMValueRef address);
 
 /*
  * A row of pixels as neighbouring taps see it: vectors that begin with any pixel, each made once. Where a vector is a line of
@@ -127,6 +145,7 @@ typedef struct ftso_contraction {
     bool transposed, adds; /* adds: to what lies in `result` */
     ftso_taps taps;
     ftso_band band;
+    ftso_rolling rolling;             /* of the tile */
     bool in_place;                    /* the operand is read where it lies in memory: no tile */
     int64_t tile_stored;              /* channels of the operand's pixels */
     int64_t operand_channels, stored; /* stored: channels of all parts, each rounded up */
@@ -214,6 +233,7 @@ typedef struct ftso_depthwise {
     ftso_value value, operand, weight;
     ftso_taps taps;
     ftso_band band;
+    ftso_rolling rolling; /* of the tile */
     int64_t channels, stored;
     int64_t weight_floats; /* of a tap: the channels, for each pixel of a vector */
     LLVMValueRef packed, tile, result;
@@ -275,6 +295,7 @@ typedef struct ftso_gradient {
     int64_t sum_floats;    /* of the output channels' sums: each pixel of a vector has its own */
     bool x_in_place;       /* x is read where it lies in memory: no tile */
     int64_t x_offset;      /* of the tile: floats into scratch */
+    ftso_rolling rolling;  /* of the tile */
     int64_t shared_offset; /* of the first slot: floats into shared */
     int64_t slot_floats;
     /* of the band at hand */

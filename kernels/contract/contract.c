@@ -22,8 +22,8 @@ typedef struct job {
     bool in_images; /* results are images, and stored there: no scratch either */
     bool led;       /* the operand is the result of `lead`, made band by band */
     ftso_depthwise lead;
-    int64_t lead_packed, lead_tile; /* floats into shared and into scratch */
-    LLVMValueRef image, first;      /* first: number of the band's first output pixel */
+    int64_t lead_packed, lead_tile;        /* floats into shared and into scratch */
+    LLVMValueRef image, first, first_band; /* first: number of the band's first output pixel */
     ftso_gradients gradients;
     ftso_pooling *pools; /* gradients of pools on the same map */
     size_t pool_count;
@@ -146,7 +146,9 @@ static int64_t place(job *j, int64_t *out_shared)
         ftso_contraction *c = &j->cores[i];
         if (tile_owner(j, i) == c) {
             c->tile_offset = scratch;
-            if (!c->in_place) scratch += ftso_band_tile_floats(e, &c->band, c->tile_stored);
+            c->rolling = ftso_rolling_of(&c->taps, &c->band, c->tile_stored);
+            if (!c->in_place)
+                scratch += ftso_rolling_floats(e, &c->rolling, &c->band, c->tile_stored);
         }
         if (c->adds) {
             c->scratch_offset = j->cores[0].scratch_offset;
@@ -162,7 +164,9 @@ static int64_t place(job *j, int64_t *out_shared)
         j->lead_packed = shared;
         shared += ftso_depthwise_packed_floats(&j->lead);
         j->lead_tile = scratch;
-        scratch += ftso_band_tile_floats(e, &j->lead.band, j->lead.stored);
+        ftso_depthwise *lead = &j->lead;
+        lead->rolling = ftso_rolling_of(&lead->taps, &lead->band, lead->stored);
+        scratch += ftso_rolling_floats(e, &lead->rolling, &lead->band, lead->stored);
     }
     for (size_t i = 0; i < j->pool_count; i++)
         ftso_pooling_place(&j->pools[i], j->cores[0].band.rows / j->pools[i].stride, &scratch);
@@ -180,18 +184,21 @@ static LLVMValueRef emit_operand(job *j, const ftso_contraction *c, LLVMValueRef
             ftso_emit_add(e, ftso_emit_mul(e, j->image, c->taps.in_h * c->taps.in_w), j->first);
         return ftso_emit_at(e, e->address[c->operand], ftso_emit_mul(e, pixel, c->tile_stored));
     }
-    LLVMValueRef tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset));
+    LLVMValueRef tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, c->tile_offset)),
+                 own = LLVMBuildNSWSub(e->builder, band, j->first_band, "");
     if (j->led) {
         ftso_depthwise *lead = &j->lead;
         lead->packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, j->lead_packed));
-        lead->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->lead_tile));
         lead->result = tile;
-        ftso_emit_band_tile(e, &lead->band, lead->operand, j->image, band, lead->tile);
+        lead->tile =
+            ftso_emit_band_tile(e, &lead->band, &lead->rolling, lead->operand, j->image,
+                                ftso_emit_band_row(e, &lead->band, band), own,
+                                ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->lead_tile)));
         ftso_depthwise_run(e, lead);
         return tile;
     }
-    ftso_emit_band_tile(e, &c->band, c->operand, j->image, band, tile);
-    return tile;
+    return ftso_emit_band_tile(e, &c->band, &c->rolling, c->operand, j->image,
+                               ftso_emit_band_row(e, &c->band, band), own, tile);
 }
 
 /* The weight gradients of the core's operand, whose pixels of the band lie inside the tile. */
@@ -306,6 +313,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_frame frame;
     ftso_emit_frame(e, &frame, &epilogue, planned, first->taps.out_h / first->band.rows);
     j.image = frame.images.index;
+    j.first_band = frame.first_band;
     j.first = ftso_emit_mul(e, frame.rows.index, pixels);
     LLVMValueRef *results = FTSO_ARRAY(e->arena, LLVMValueRef, e->core_count);
     emit_band(&j, frame.rows.index, &epilogue, results);

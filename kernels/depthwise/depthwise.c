@@ -226,7 +226,7 @@ typedef struct job {
     bool led, in_image; /* in_image: the result is stored where it belongs, not in scratch */
     ftso_contraction lead;
     ftso_gradients gradients;
-    int64_t tile_offset, result_offset; /* floats into scratch */
+    int64_t tile_offset, tile_floats, result_offset; /* into scratch */
     LLVMValueRef image, band;
 } job;
 
@@ -250,25 +250,18 @@ static void zero(ftso_emitter *e, LLVMValueRef at, LLVMValueRef floats)
     ftso_emit_loop_end(e, &loop, NULL);
 }
 
-/* Rows that the last band's tile has already, or rows above the map. */
-static void keep_rows(job *j, LLVMValueRef is_first)
+/* The tile of the band, with the rows that the last band's has already, or rows above the map. */
+static void begin_tile(job *j, LLVMValueRef is_first)
 {
     ftso_emitter *e = j->e;
     const ftso_band *band = &j->d.band;
-    int64_t kept = (band->tile_rows - band->rows) * row_floats(j);
+    LLVMValueRef tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
+    j->d.tile = ftso_emit_rolling(e, &j->d.rolling, tile, row_floats(j), j->band);
+    if (band->first_row >= 0) return;
     ftso_if branch;
-    if (kept > 0) {
-        ftso_emit_if(e, &branch, LLVMBuildNot(e->builder, is_first, ""));
-        ftso_emit_copy(e, j->d.tile,
-                       ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, band->rows * row_floats(j))),
-                       kept);
-        ftso_emit_if_end(e, &branch);
-    }
-    if (band->first_row < 0) {
-        ftso_emit_if(e, &branch, is_first);
-        ftso_emit_fill(e, j->d.tile, -band->first_row * row_floats(j), 0);
-        ftso_emit_if_end(e, &branch);
-    }
+    ftso_emit_if(e, &branch, is_first);
+    ftso_emit_fill(e, j->d.tile, -band->first_row * row_floats(j), 0);
+    ftso_emit_if_end(e, &branch);
 }
 
 /* What the next band reads, and writes; its tile follows from `tiled`. */
@@ -296,7 +289,7 @@ static void emit_lead(job *j)
     LLVMValueRef top = ftso_emit_add(e, ftso_emit_mul(e, j->band, band->rows),
                                      ftso_emit_i64(e, band->first_row)),
                  is_first = LLVMBuildICmp(e->builder, LLVMIntEQ, j->band, ftso_emit_i64(e, 0), "");
-    keep_rows(j, is_first);
+    begin_tile(j, is_first);
     LLVMValueRef begin = LLVMBuildSelect(
                      e->builder, is_first, ftso_emit_i64(e, 0),
                      ftso_emit_add(e, top, ftso_emit_i64(e, band->tile_rows - band->rows)), ""),
@@ -365,16 +358,19 @@ static int64_t describe(job *j, ftso_epilogue *epilogue, int64_t planned)
                      ftso_emit_least_bands(e, epilogue, planned, d->taps.out_h));
     int64_t scratch = 0;
     j->tile_offset = scratch;
-    scratch += ftso_band_tile_floats(e, &d->band, d->stored);
+    d->rolling = ftso_rolling_of(&d->taps, &d->band, d->stored);
+    j->tile_floats = ftso_rolling_floats(e, &d->rolling, &d->band, d->stored);
+    scratch += j->tile_floats;
     j->result_offset = scratch;
     j->in_image = ftso_emit_epilogue_is_core(e, epilogue);
     if (!j->in_image) scratch += d->band.rows * d->taps.out_w * d->stored;
     if (j->led) {
         c->band = ftso_band_with(&c->taps, d->band.tile_rows);
+        c->rolling = (ftso_rolling){.room = 1}; /* the rows that are new */
         c->result_columns = d->band.tile_columns;
         c->block = ftso_block_vectors(e, c->vectors, c->taps.out_w);
         c->tile_offset = scratch;
-        if (!c->in_place) scratch += ftso_band_tile_floats(e, &c->band, c->tile_stored);
+        if (!c->in_place) scratch += ftso_rolling_floats(e, &c->rolling, &c->band, c->tile_stored);
         ftso_gradients_place(e, &j->gradients, c->operand, d->band.tile_rows, &scratch);
     }
     ftso_gradients_place(e, &j->gradients, d->operand, d->band.rows, &scratch);
@@ -391,7 +387,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     d->packed = e->shared;
     d->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
     /* the columns beside the map stay so */
-    if (j->led) ftso_emit_fill(e, d->tile, d->band.tile_rows * row_floats(j), 0);
+    if (j->led) ftso_emit_fill(e, d->tile, j->tile_floats, 0);
     ftso_emit_frame(e, frame, epilogue, planned, d->taps.out_h / d->band.rows);
     j->image = frame->images.index;
     j->band = frame->rows.index;
@@ -409,7 +405,10 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     } else {
         ahead = next_band(j, d->operand, !j->in_image);
         d->ahead = &ahead;
-        ftso_emit_band_tile(e, &d->band, d->operand, j->image, j->band, d->tile);
+        d->tile = ftso_emit_band_tile(e, &d->band, &d->rolling, d->operand, j->image,
+                                      ftso_emit_band_row(e, &d->band, j->band),
+                                      LLVMBuildNSWSub(e->builder, j->band, frame->first_band, ""),
+                                      d->tile);
     }
     ftso_depthwise_run(e, d);
     ftso_gradients_run(e, &j->gradients, d->operand, j->image,

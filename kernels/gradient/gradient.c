@@ -61,17 +61,12 @@ static void run(ftso_emitter *e, ftso_gradient *g, LLVMValueRef image, LLVMValue
     if (g->x_in_place) {
         g->x_tile = rows_in_memory(e, g->x, image, row);
     } else {
-        g->x_tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, g->x_offset));
-        ftso_tile tile = {.value = g->x,
-                          .image = image,
-                          .row = ftso_emit_add(e, ftso_emit_mul(e, row, g->taps.stride),
-                                               ftso_emit_i64(e, g->band.first_row)),
-                          .rows = g->band.tile_rows,
-                          .columns = g->band.tile_columns,
-                          .column = g->band.first_column,
-                          .step = g->band.step,
-                          .address = g->x_tile};
-        ftso_emit_tile(e, &tile);
+        FTSO_ASSERT(!g->rows || !g->rolling.kept);
+        LLVMValueRef first = ftso_emit_add(e, ftso_emit_mul(e, row, g->taps.stride),
+                                           ftso_emit_i64(e, g->band.first_row)),
+                     number = LLVMBuildUDiv(e->builder, row, ftso_emit_i64(e, g->band.rows), "");
+        g->x_tile = ftso_emit_band_tile(e, &g->band, &g->rolling, g->x, image, first, number,
+                                        ftso_emit_at(e, e->scratch, ftso_emit_i64(e, g->x_offset)));
     }
     g->kind->run(e, g);
 }
@@ -175,7 +170,9 @@ void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients
         if (g->dy != dy) continue;
         g->band = ftso_band_with(&g->taps, rows);
         g->x_offset = *scratch;
-        if (!g->x_in_place) *scratch += ftso_band_tile_floats(e, &g->band, g->x_stored);
+        if (g->x_in_place) continue;
+        g->rolling = ftso_rolling_of(&g->taps, &g->band, g->x_stored);
+        *scratch += ftso_rolling_floats(e, &g->rolling, &g->band, g->x_stored);
     }
 }
 
