@@ -18,7 +18,8 @@ enum {
     BACKWARD_CASES = 30,
     LED_CASES = 24,
     POOLED_CASES = 24,
-    MANY_IMAGES = 70
+    MANY_IMAGES = 70,
+    WIDE_CASES = 9
 };
 
 static int lab_setup(void **state)
@@ -147,6 +148,15 @@ static void led(void **state)
     }
 }
 
+/* Rows so wide that a tile has room for one band, or for a few, and few images of few rows. */
+static void widen(test_op_case *c, int64_t columns)
+{
+    int64_t *image = c->inputs[0].dim;
+    image[0] = c->planned = 2;
+    image[2] = 9;
+    image[3] = columns;
+}
+
 /*
  * Gradients of a window, alone or with a 1x1 convolution behind it: weight gradients run beside the core that reads the same
  * image, and the 1x1 convolution's transpose leads the depthwise one's.
@@ -163,8 +173,10 @@ static void backward(void **state)
         test_op_case c;
         assert_true(test_op_case_make(ftso_op_find(ftso_primitives(), window), &random, &c));
         if (i % 6 == 0) plan_more(&c);
+        bool wide = i % 3 && i < WIDE_CASES;
+        if (wide) widen(&c, (1 + i % 2) * 12000 / (c.inputs[0].dim[1] + 16));
         if (i % 3) { /* a window that keeps the map, wider than bands are high now and then */
-            int64_t kernel = 1 + 2 * test_below(&random, 4);
+            int64_t kernel = wide ? 5 : 1 + 2 * test_below(&random, 4);
             c.inputs[1].dim[2] = c.inputs[1].dim[3] = kernel;
             for (int a = 0; a < c.op->attr_count; a++) c.attrs[a] = c.op->attrs[a].fallback;
             static const char *const pads[] = {"pad_top", "pad_bottom", "pad_left", "pad_right"};
@@ -189,6 +201,7 @@ static void backward(void **state)
         ftso_graph_output(&graph, "kernel_gradient", gradients[1], FTSO_NO_VALUE);
         if (i % 4) ftso_graph_output(&graph, "inner_gradient", gradients[2], FTSO_NO_VALUE);
         ftso_graph_output(&graph, "image_gradient", gradients[0], FTSO_NO_VALUE);
+        if (wide) ftso_graph_output(&graph, "result", y, FTSO_NO_VALUE);
         if (i % 2)
             ftso_graph_output(&graph, "squares",
                               ftso_graph_binary(&graph, "channel_dot", gradients[0], gradients[0]),
