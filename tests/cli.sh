@@ -463,6 +463,14 @@ train tiny_train {
 }
 END
 }
+# Until the run in that folder has finished an epoch, or four seconds have passed.
+await_epoch() {
+  for _ in $(seq 200); do
+    grep -qs '"event":"epoch"' "$1/events.jsonl" && break
+    sleep 0.02
+  done
+}
+
 # Two runs that must have come to the same: every byte but the seconds.
 same_runs() {
   local file
@@ -563,10 +571,7 @@ train() {
   for signal in INT TERM HUP; do
     "$ftso" train "$toy" -o "stopped-$signal" --set train.tiny_train.epochs=60 >kept.out 2>kept.err &
     process=$!
-    for _ in $(seq 200); do
-      grep -qs '"event":"epoch"' "stopped-$signal/events.jsonl" && break
-      sleep 0.02
-    done
+    await_epoch "stopped-$signal"
     kill -STOP $process # so that it is still there
     code 2 "$ftso" resume "stopped-$signal"
     says err 'another process works'
@@ -593,13 +598,10 @@ train() {
   for cpu in x86-64 x86-64-v3 x86-64-v4 znver4; do
     "$ftso" bench "$toy" --cpu=$cpu --step=arch --batch=4 --repeat=1 >out 2>err
     [ $? != 4 ] || continue # not this machine
-    code 0 "$ftso" train spaces/twenty.ftso -q -o "straight-$cpu" --cpu=$cpu --set train.tiny_train.epochs=20
-    "$ftso" train spaces/twenty.ftso -o "stopped-$cpu" --cpu=$cpu --set train.tiny_train.epochs=20 >kept.out 2>kept.err &
+    code 0 "$ftso" train spaces/twenty.ftso -q -o "straight-$cpu" --cpu=$cpu --set train.tiny_train.epochs=40
+    "$ftso" train spaces/twenty.ftso -o "stopped-$cpu" --cpu=$cpu --set train.tiny_train.epochs=40 >kept.out 2>kept.err &
     process=$!
-    for _ in $(seq 200); do
-      grep -qs '"event":"epoch"' "stopped-$cpu/events.jsonl" && break
-      sleep 0.02
-    done
+    await_epoch "stopped-$cpu"
     kill -INT $process
     wait $process
     got=$?
@@ -611,10 +613,7 @@ train() {
   # Under nohup SIGHUP stays ignored.
   (trap '' HUP; exec "$ftso" train "$toy" -q -o hung --set train.tiny_train.epochs=60) >kept.out 2>kept.err &
   process=$!
-  for _ in $(seq 200); do
-    grep -qs '"event":"epoch"' hung/events.jsonl && break
-    sleep 0.02
-  done
+  await_epoch hung
   kill -HUP $process
   wait $process
   got=$?
