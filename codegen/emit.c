@@ -61,6 +61,11 @@ LLVMValueRef ftso_emit_min_i64(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b)
     return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, a, b, ""), a, b, "");
 }
 
+LLVMValueRef ftso_emit_max_i64(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, a, b, ""), a, b, "");
+}
+
 LLVMValueRef ftso_emit_intrinsic(ftso_emitter *e, const char *name, LLVMValueRef a, LLVMValueRef b)
 {
     char full[64];

@@ -88,6 +88,7 @@ LLVMValueRef ftso_emit_add(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b); /* 
 LLVMValueRef ftso_emit_mul(ftso_emitter *e, LLVMValueRef a,
                            int64_t b); /* i64, folds zero and one */
 LLVMValueRef ftso_emit_min_i64(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef ftso_emit_max_i64(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b);
 /* a * b + c, one rounding where the target has fused multiply-add. Scalars or vectors. */
 LLVMValueRef ftso_emit_fma(ftso_emitter *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);
 /* llvm.NAME on one or two equal operands: "sqrt", "maxnum", "minnum", "fabs", "floor". */
@@ -211,6 +212,7 @@ typedef struct ftso_tile {
     int64_t column;         /* may be negative */
     int64_t step;
     double outside;
+    bool inside_only;     /* rows outside the map may hold anything */
     LLVMValueRef address; /* in scratch */
 } ftso_tile;
 void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile);

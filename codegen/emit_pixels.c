@@ -503,8 +503,10 @@ void ftso_emit_tile(ftso_emitter *e, const ftso_tile *tile)
     ftso_emit_fill(e, ftso_emit_at(e, to, ftso_emit_i64(e, right * stored)),
                    (tile->columns - right) * stored, tile->outside);
     ftso_emit_if_end(e, &in);
-    ftso_emit_if(e, &out, LLVMBuildNot(e->builder, inside, ""));
-    ftso_emit_fill(e, to, tile->columns * stored, tile->outside);
-    ftso_emit_if_end(e, &out);
+    if (!tile->inside_only) {
+        ftso_emit_if(e, &out, LLVMBuildNot(e->builder, inside, ""));
+        ftso_emit_fill(e, to, tile->columns * stored, tile->outside);
+        ftso_emit_if_end(e, &out);
+    }
     ftso_emit_loop_end(e, &rows, NULL);
 }

@@ -185,6 +185,14 @@ bool ftso_taps_pixel_by_pixel(const ftso_taps *taps)
            p->start_w == 0;
 }
 
+/* What of [low, high] lies in a map of `size` rows or columns: one of them at the least. */
+static void keep_inside(int64_t *low, int64_t *high, int64_t size)
+{
+    *low = *low < 0 ? 0 : *low < size ? *low : size - 1;
+    *high = *high >= size ? size - 1 : *high;
+    if (*high < *low) *high = *low;
+}
+
 ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows)
 {
     int64_t low_h = 0, high_h = 0, low_w = 0, high_w = 0;
@@ -208,6 +216,10 @@ ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows)
     bool sparse =
         taps->phase_count == 1 && taps->phases[0].taps_h == 1 && taps->phases[0].taps_w == 1;
     int64_t step = sparse ? taps->stride : 1;
+    bool skips_rows = taps->skips_rows && step == 1,
+         skips_columns = taps->skips_columns && step == 1;
+    if (skips_rows && rows == taps->out_h) keep_inside(&low_h, &high_h, taps->in_h);
+    if (skips_columns) keep_inside(&low_w, &high_w, taps->in_w);
     int64_t columns = (high_w - low_w) / step + 1, whole = taps->row_pixels;
     if (whole > 1) columns = (columns + whole - 1) / whole * whole;
     return (ftso_band){.rows = rows,
@@ -218,7 +230,9 @@ ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows)
                        .rows_per_output_num = taps->stride,
                        .rows_per_output_den = taps->out_step,
                        .step = step,
-                       .stride = sparse ? 1 : taps->stride};
+                       .stride = sparse ? 1 : taps->stride,
+                       .skips_rows = skips_rows,
+                       .skips_columns = skips_columns};
 }
 
 void ftso_bands_of(const ftso_taps *taps, const int64_t *tile_channels, size_t count,
@@ -303,10 +317,49 @@ int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band)
     return rows > 0 ? rows * den / num * taps->out_w : 0;
 }
 
+void ftso_emit_inside(ftso_emitter *e, LLVMValueRef base, int64_t step, LLVMValueRef count,
+                      int64_t size, LLVMValueRef *out_first, LLVMValueRef *out_end)
+{
+    LLVMValueRef zero = ftso_emit_i64(e, 0), by = ftso_emit_i64(e, step),
+                 low = LLVMBuildNSWSub(e->builder, ftso_emit_i64(e, step - 1), base, ""),
+                 high = LLVMBuildNSWSub(e->builder, ftso_emit_i64(e, size - 1 + step), base, "");
+    *out_first = ftso_emit_max_i64(e, LLVMBuildSDiv(e->builder, low, by, ""), zero);
+    *out_end = ftso_emit_min_i64(e, LLVMBuildSDiv(e->builder, high, by, ""), count);
+}
+
+bool ftso_all_inside(int64_t base, int64_t step, int64_t count, int64_t size)
+{
+    return base >= 0 && base + (count - 1) * step < size;
+}
+
+bool ftso_tap_inside(const ftso_taps *taps, const ftso_phase *p, int64_t output, int64_t tap)
+{
+    return ftso_all_inside(output * taps->stride + p->start_w + tap * p->dilation_w, 1, 1,
+                           taps->in_w);
+}
+
+void ftso_blocks_inside(const ftso_taps *taps, const ftso_phase *p, const ftso_band *band,
+                        int64_t blocks, int pixels, int64_t *out_first, int64_t *out_end)
+{
+    int64_t first = 0, end = blocks;
+    if (band->skips_columns && p->taps_w) {
+        while (first < end && !ftso_tap_inside(taps, p, first * pixels, 0)) first++;
+        while (end > first && !ftso_tap_inside(taps, p, end * pixels - 1, p->taps_w - 1)) end--;
+    }
+    *out_first = first;
+    *out_end = end;
+}
+
+LLVMValueRef ftso_emit_band_origin(ftso_emitter *e, const ftso_band *band, LLVMValueRef number)
+{
+    return ftso_emit_mul(e, number,
+                         band->rows * band->rows_per_output_num / band->rows_per_output_den);
+}
+
 LLVMValueRef ftso_emit_band_row(ftso_emitter *e, const ftso_band *band, LLVMValueRef number)
 {
-    int64_t rows = band->rows * band->rows_per_output_num / band->rows_per_output_den;
-    return ftso_emit_add(e, ftso_emit_mul(e, number, rows), ftso_emit_i64(e, band->first_row));
+    return ftso_emit_add(e, ftso_emit_band_origin(e, band, number),
+                         ftso_emit_i64(e, band->first_row));
 }
 
 LLVMValueRef ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band,
@@ -321,6 +374,7 @@ LLVMValueRef ftso_emit_band_tile(ftso_emitter *e, const ftso_band *band,
                       .columns = band->tile_columns,
                       .column = band->first_column,
                       .step = band->step,
+                      .inside_only = band->skips_rows,
                       .address = address};
     if (rolling->kept) {
         int64_t stored = ftso_emit_round(e, ftso_kernel_shape(e, operand).dim[1]),

@@ -48,6 +48,7 @@ typedef struct ftso_taps {
     int64_t out_step;   /* phases in each direction */
     int64_t row_pixels; /* that a tile's rows are a multiple of, so that each begins a vector */
     int64_t band_step;  /* that a band's rows are a multiple of; 0: of the phases only */
+    bool skips_rows, skips_columns; /* taps beside the map are left out, not multiplied by zeros */
     ftso_phase phases[FTSO_MAX_PHASES];
     int phase_count;
 } ftso_taps;
@@ -71,6 +72,8 @@ typedef struct ftso_band {
         rows_per_output_den; /* operand row of output row r: r * num / den + first_row */
     int64_t step;            /* map pixels from one tile pixel to the next */
     int64_t stride;          /* tile pixels from one output to the next */
+    bool skips_rows,
+        skips_columns; /* nobody reads what lies beside the map: tiles need not have it */
 } ftso_band;
 
 /* For several windows with results on one map: bands of equal rows, the largest whose tiles and results together stay within
@@ -83,6 +86,18 @@ ftso_band ftso_band_of(const ftso_taps *taps, int64_t tile_channels, int64_t res
                        int64_t budget_floats, int64_t least);
 /* The band of that many rows, which divide out_h into bands. */
 ftso_band ftso_band_with(const ftso_taps *taps, int64_t rows);
+/* Of base + i * step for i in [0, count), those in [0, size): i in [*out_first, *out_end), perhaps none. */
+void ftso_emit_inside(ftso_emitter *e, LLVMValueRef base, int64_t step, LLVMValueRef count,
+                      int64_t size, LLVMValueRef *out_first, LLVMValueRef *out_end);
+/* Whether all of them are. */
+bool ftso_all_inside(int64_t base, int64_t step, int64_t count, int64_t size);
+/* Whether a tap of a row is inside the map's columns under an output of the row. */
+bool ftso_tap_inside(const ftso_taps *taps, const ftso_phase *p, int64_t output, int64_t tap);
+/* Of a row's blocks of `pixels` outputs, those that need no tap beside the map: [*out_first, *out_end). */
+void ftso_blocks_inside(const ftso_taps *taps, const ftso_phase *p, const ftso_band *band,
+                        int64_t blocks, int pixels, int64_t *out_first, int64_t *out_end);
+/* Map row that the window's zeroth row sees under the first output row of band number `number`, without padding. */
+LLVMValueRef ftso_emit_band_origin(ftso_emitter *e, const ftso_band *band, LLVMValueRef number);
 
 /* Pixels of the results' map by which a band's tile reaches beyond the band. */
 int64_t ftso_band_reach(const ftso_taps *taps, const ftso_band *band);
@@ -237,6 +252,7 @@ typedef struct ftso_depthwise {
     int64_t channels, stored;
     int64_t weight_floats; /* of a tap: the channels, for each pixel of a vector */
     LLVMValueRef packed, tile, result;
+    LLVMValueRef origin;     /* of the band at hand (ftso_emit_band_origin) */
     const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
 } ftso_depthwise;
 
@@ -300,7 +316,7 @@ typedef struct ftso_gradient {
     int64_t slot_floats;
     /* of the band at hand */
     LLVMValueRef x_tile, dy_tile, slot;
-    LLVMValueRef rows;       /* of dy; NULL: band.rows */
+    LLVMValueRef row, rows;  /* of dy: the first, and how many; NULL: band.rows */
     int64_t dy_row;          /* floats from one row of dy to the next */
     const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
 } ftso_gradient;
@@ -308,7 +324,9 @@ typedef struct ftso_gradient {
 /* What dense and depthwise gradients differ in. */
 typedef struct ftso_gradient_kind {
     const char *op;
-    int64_t budget_floats;                          /* of the tiles of a band */
+    int64_t budget_floats; /* of the tiles of a band */
+    void (*skips)(const ftso_emitter *e,
+                  ftso_gradient *g);                /* which taps it leaves out; NULL: none */
     int64_t (*slot_floats)(const ftso_gradient *g); /* sums of an item */
     /* steps of a band that can ask for lines ahead; NULL: it does not */
     int64_t (*asking_steps)(const ftso_emitter *e, const ftso_gradient *g);

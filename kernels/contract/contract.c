@@ -190,6 +190,7 @@ static LLVMValueRef emit_operand(job *j, const ftso_contraction *c, LLVMValueRef
         ftso_depthwise *lead = &j->lead;
         lead->packed = ftso_emit_at(e, e->shared, ftso_emit_i64(e, j->lead_packed));
         lead->result = tile;
+        lead->origin = ftso_emit_band_origin(e, &lead->band, band);
         lead->tile =
             ftso_emit_band_tile(e, &lead->band, &lead->rolling, lead->operand, j->image,
                                 ftso_emit_band_row(e, &lead->band, band), own,

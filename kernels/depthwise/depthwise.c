@@ -30,6 +30,8 @@ ftso_depthwise ftso_depthwise_of(const ftso_emitter *e, ftso_value value)
                         .taps = ftso_taps_of(node, w.dim[2], w.dim[3], operand, node->shape,
                                              ftso_node_is(node, "dwconv_dx"))};
     d.taps.row_pixels = e->pixels;
+    d.taps.skips_rows = true;
+    d.taps.skips_columns = e->pixels == 1 && w.dim[3] <= MAX_UNROLLED;
     return d;
 }
 
@@ -59,25 +61,38 @@ void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d)
 
 /* ---------------------------------------------------------------- the register block */
 
-/* `pixels` outputs of one row, one vector of channels. */
+/*
+ * `pixels` outputs of one row, one vector of channels. Rows of taps outside the map are left out; so are single taps beside it,
+ * in blocks at the ends of a row, whose outputs are known while code is made.
+ */
 typedef struct row_block {
     const ftso_depthwise *d;
     const ftso_phase *p;
-    LLVMValueRef operand, weights, result;
+    LLVMValueRef weights, tile, result; /* tile: this vector of its first pixel */
+    LLVMValueRef row;                   /* of the tile, under the first row of taps */
+    LLVMValueRef first, end;            /* rows of taps inside the map */
+    bool some;                          /* these are never none */
+    int64_t output;      /* number of the first; -1: all taps are inside the map's columns */
+    LLVMValueRef column; /* of the tile: the first that is seen */
+    int64_t before;      /* columns from the first output's first tap to there */
     int pixels;
 } row_block;
 
-/* One row of taps from tap `first` on: `at` is the operand under the first output, `weight` the row's first tap. */
+/* One row of taps from tap `first` on: `at` is the first pixel that the block sees, `weight` the row's first tap. */
 static void emit_taps(ftso_emitter *e, const row_block *b, LLVMValueRef at, LLVMValueRef weight,
                       int64_t taps, LLVMValueRef *sums)
 {
     const ftso_depthwise *d = b->d;
     ftso_seen seen = {.at = at, .stored = d->stored};
     for (int64_t t = 0; t < taps; t++) {
-        LLVMValueRef w = ftso_emit_load_vector(
-            e, ftso_emit_at(e, weight, ftso_emit_i64(e, t * b->p->step_kw * d->weight_floats)));
+        LLVMValueRef w = NULL;
         for (int r = 0; r < b->pixels; r++) {
-            int64_t pixel = r * d->band.stride * e->pixels + t * b->p->dilation_w;
+            if (b->output >= 0 && !ftso_tap_inside(&d->taps, b->p, b->output + r, t)) continue;
+            if (!w)
+                w = ftso_emit_load_vector(
+                    e, ftso_emit_at(e, weight,
+                                    ftso_emit_i64(e, t * b->p->step_kw * d->weight_floats)));
+            int64_t pixel = r * d->band.stride * e->pixels + t * b->p->dilation_w - b->before;
             sums[r] = ftso_emit_fma(e, ftso_seen_from(e, &seen, pixel), w, sums[r]);
         }
     }
@@ -91,16 +106,16 @@ static void emit_block(ftso_emitter *e, const row_block *b)
     for (int r = 0; r < b->pixels; r++) sums[r] = ftso_emit_splat_of(e, 0);
     if (p->taps_h) {
         ftso_loop h, w;
-        ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, sums,
-                       b->pixels);
+        ftso_emit_loop(e, &h, b->first, b->end, 1, b->some, sums, b->pixels);
         LLVMValueRef kh =
             ftso_emit_add(e, ftso_emit_mul(e, h.index, p->step_kh), ftso_emit_i64(e, p->first_kh));
         LLVMValueRef tap =
             ftso_emit_add(e, ftso_emit_mul(e, kh, d->taps.kernel_w), ftso_emit_i64(e, p->first_kw));
         LLVMValueRef weight = ftso_emit_at(e, b->weights, ftso_emit_mul(e, tap, d->weight_floats));
-        LLVMValueRef at = ftso_emit_at(
-            e, b->operand,
-            ftso_emit_mul(e, h.index, p->dilation_h * d->band.tile_columns * d->stored));
+        LLVMValueRef row = ftso_emit_add(e, b->row, ftso_emit_mul(e, h.index, p->dilation_h)),
+                     pixel =
+                         ftso_emit_add(e, ftso_emit_mul(e, row, d->band.tile_columns), b->column),
+                     at = ftso_emit_at(e, b->tile, ftso_emit_mul(e, pixel, d->stored));
         for (int r = 0; r < b->pixels; r++) sums[r] = h.carried[r];
         if (p->taps_w <= MAX_UNROLLED) {
             emit_taps(e, b, at, weight, p->taps_w, sums);
@@ -161,50 +176,111 @@ int64_t ftso_depthwise_steps(const ftso_emitter *e, const ftso_depthwise *d)
     return turns_of(e, d) * blocks_of(e, p) * p->taps_h;
 }
 
+/* The rows of taps that are inside the map under row `row` of the phase's, and where they lie in the tile. */
+static void place_rows(ftso_emitter *e, row_block *b, LLVMValueRef row)
+{
+    const ftso_depthwise *d = b->d;
+    const ftso_phase *p = b->p;
+    int64_t stride = d->taps.stride, last = (p->rows - 1) * stride + p->start_h;
+    row = ftso_emit_mul(e, row, d->band.stride);
+    b->row = ftso_emit_add(e, row, ftso_emit_i64(e, p->start_h - d->band.first_row));
+    b->first = ftso_emit_i64(e, 0);
+    b->end = ftso_emit_i64(e, p->taps_h);
+    b->some = true;
+    if (!d->band.skips_rows ||
+        (ftso_all_inside(p->start_h, p->dilation_h, p->taps_h, d->taps.in_h) &&
+         ftso_all_inside(last, p->dilation_h, p->taps_h, d->taps.in_h)))
+        return;
+    LLVMValueRef seen = ftso_emit_add(e, d->origin, row);
+    ftso_emit_inside(e, ftso_emit_add(e, seen, ftso_emit_i64(e, p->start_h)), p->dilation_h, b->end,
+                     d->taps.in_h, &b->first, &b->end);
+    for (int64_t base = p->start_h; base <= last; base += stride) {
+        int64_t inside = 0;
+        for (int64_t h = 0; h < p->taps_h; h++)
+            inside += ftso_all_inside(base + h * p->dilation_h, 1, 1, d->taps.in_h);
+        if (!inside) b->some = false;
+    }
+}
+
+/* The block of `pixels` outputs of a row from number `output` on, whose results follow those at `result`. */
+static void emit_known_block(ftso_emitter *e, row_block b, int64_t output, int pixels)
+{
+    const ftso_depthwise *d = b.d;
+    int64_t first = output * d->band.stride * e->pixels + b.p->start_w - d->band.first_column;
+    b.pixels = pixels;
+    b.output = d->band.skips_columns ? output : -1;
+    for (b.before = 0; d->band.skips_columns && first + b.before < 0;) b.before++;
+    b.column = ftso_emit_i64(e, first + b.before);
+    b.result = ftso_emit_at(e, b.result,
+                            ftso_emit_i64(e, output * d->taps.out_step * d->stored * e->pixels));
+    emit_block(e, &b);
+}
+
+/* Blocks [first, end) of the row, each known. */
+static void emit_known_blocks(ftso_emitter *e, const row_block *of, int64_t first, int64_t end,
+                              int pixels, const ftso_asked *ahead)
+{
+    for (int64_t i = first; i < end; i++) {
+        ftso_ask(e, ahead, ftso_emit_i64(e, i));
+        emit_known_block(e, *of, i * pixels, pixels);
+    }
+}
+
+/* All outputs of a row: blocks of `pixels` each, in a loop where they see all of their taps, and what is left. */
+static void emit_row(ftso_emitter *e, const row_block *of, int64_t outputs, int pixels,
+                     const ftso_asked *ahead)
+{
+    const ftso_depthwise *d = of->d;
+    int64_t blocks = outputs / pixels, first, end;
+    ftso_blocks_inside(&d->taps, of->p, &d->band, blocks, pixels, &first, &end);
+    emit_known_blocks(e, of, 0, first, pixels, ahead);
+    if (first < end) {
+        row_block b = *of;
+        ftso_loop block;
+        ftso_emit_loop(e, &block, ftso_emit_i64(e, first), ftso_emit_i64(e, end), 1, true, NULL, 0);
+        ftso_ask(e, ahead, block.index);
+        LLVMValueRef pixel = ftso_emit_mul(e, block.index, pixels * e->pixels);
+        b.pixels = pixels;
+        b.output = -1;
+        b.before = 0;
+        b.column = ftso_emit_add(e, ftso_emit_mul(e, pixel, d->band.stride),
+                                 ftso_emit_i64(e, of->p->start_w - d->band.first_column));
+        b.result = ftso_emit_at(e, b.result, ftso_emit_mul(e, pixel, d->taps.out_step * d->stored));
+        emit_block(e, &b);
+        ftso_emit_loop_end(e, &block, NULL);
+    }
+    emit_known_blocks(e, of, end, blocks, pixels, ahead);
+    if (blocks * pixels < outputs)
+        emit_known_block(e, *of, blocks * pixels, (int)(outputs - blocks * pixels));
+}
+
 static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phase *p)
 {
     int64_t step = d->taps.out_step, rows = rows_of(d, p);
     if (rows <= 0 || p->columns <= 0) return;
-    int64_t row_floats = d->band.tile_columns * d->stored;
-    int64_t start = p->taps_h ? (p->start_h - d->band.first_row) * row_floats +
-                                    (p->start_w - d->band.first_column) * d->stored
-                              : 0;
     int64_t vectors = p->columns / e->pixels; /* pixels, or vectors of several */
     int pixels = pixels_for(e, vectors);
-    int64_t blocks = vectors / pixels, whole = blocks * pixels;
+    int64_t blocks = vectors / pixels;
     int width =
         p == d->taps.phases ? ftso_ahead_width(d->ahead, turns_of(e, d), blocks, MOST_ASKED) : 0;
-    ftso_loop channels, row, column;
+    ftso_loop channels, row;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, d->stored),
                    e->target.vector_floats, true, NULL, 0);
-    row_block b = {.d = d, .p = p, .weights = ftso_emit_at(e, d->packed, channels.index)};
+    row_block b = {.d = d,
+                   .p = p,
+                   .weights = ftso_emit_at(e, d->packed, channels.index),
+                   .tile = ftso_emit_at(e, d->tile, channels.index)};
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, rows), 1, true, NULL, 0);
-    LLVMValueRef from = ftso_emit_add(e, ftso_emit_mul(e, row.index, d->band.stride * row_floats),
-                                      ftso_emit_i64(e, start));
-    LLVMValueRef operand = ftso_emit_at(e, ftso_emit_at(e, d->tile, from), channels.index);
+    place_rows(e, &b, row.index);
     LLVMValueRef to =
         ftso_emit_add(e, ftso_emit_mul(e, row.index, step * d->taps.out_w * d->stored),
                       ftso_emit_i64(e, (p->out_row * d->taps.out_w + p->out_column) * d->stored));
-    LLVMValueRef result = ftso_emit_at(e, ftso_emit_at(e, d->result, to), channels.index);
-    int64_t pixel_step = d->band.stride * d->stored * e->pixels,
-            result_step = step * d->stored * e->pixels;
+    b.result = ftso_emit_at(e, ftso_emit_at(e, d->result, to), channels.index);
     LLVMValueRef turn =
         LLVMBuildUDiv(e->builder, channels.index, ftso_emit_i64(e, e->target.vector_floats), "");
     turn = ftso_emit_add(e, ftso_emit_mul(e, turn, rows), row.index);
     ftso_asked ahead = ftso_ahead_turn(e, d->ahead, width, blocks, turn, d->tile);
-    ftso_emit_loop(e, &column, ftso_emit_i64(e, 0), ftso_emit_i64(e, blocks), 1, true, NULL, 0);
-    ftso_ask(e, &ahead, column.index);
-    b.pixels = pixels;
-    b.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, column.index, pixels * pixel_step));
-    b.result = ftso_emit_at(e, result, ftso_emit_mul(e, column.index, pixels * result_step));
-    emit_block(e, &b);
-    ftso_emit_loop_end(e, &column, NULL);
-    if (whole < vectors) {
-        b.pixels = (int)(vectors - whole);
-        b.operand = ftso_emit_at(e, operand, ftso_emit_i64(e, whole * pixel_step));
-        b.result = ftso_emit_at(e, result, ftso_emit_i64(e, whole * result_step));
-        emit_block(e, &b);
-    }
+    emit_row(e, &b, vectors, pixels, &ahead);
     ftso_emit_loop_end(e, &row, NULL);
     ftso_emit_loop_end(e, &channels, NULL);
 }
@@ -241,29 +317,6 @@ static int64_t inside_tile(const job *j)
     return -j->d.band.first_row * row_floats(j) - j->d.band.first_column * j->d.stored;
 }
 
-/* Whole vectors: perhaps a few floats more, which are the results' and not made yet. */
-static void zero(ftso_emitter *e, LLVMValueRef at, LLVMValueRef floats)
-{
-    ftso_loop loop;
-    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), floats, e->target.vector_floats, false, NULL, 0);
-    ftso_emit_store(e, ftso_emit_splat_of(e, 0), ftso_emit_at(e, at, loop.index));
-    ftso_emit_loop_end(e, &loop, NULL);
-}
-
-/* The tile of the band, with the rows that the last band's has already, or rows above the map. */
-static void begin_tile(job *j, LLVMValueRef is_first)
-{
-    ftso_emitter *e = j->e;
-    const ftso_band *band = &j->d.band;
-    LLVMValueRef tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
-    j->d.tile = ftso_emit_rolling(e, &j->d.rolling, tile, row_floats(j), j->band);
-    if (band->first_row >= 0) return;
-    ftso_if branch;
-    ftso_emit_if(e, &branch, is_first);
-    ftso_emit_fill(e, j->d.tile, -band->first_row * row_floats(j), 0);
-    ftso_emit_if_end(e, &branch);
-}
-
 /* What the next band reads, and writes; its tile follows from `tiled`. */
 static ftso_ahead next_band(job *j, ftso_value tiled, bool writes)
 {
@@ -289,7 +342,9 @@ static void emit_lead(job *j)
     LLVMValueRef top = ftso_emit_add(e, ftso_emit_mul(e, j->band, band->rows),
                                      ftso_emit_i64(e, band->first_row)),
                  is_first = LLVMBuildICmp(e->builder, LLVMIntEQ, j->band, ftso_emit_i64(e, 0), "");
-    begin_tile(j, is_first);
+    j->d.tile = ftso_emit_rolling(e, &j->d.rolling,
+                                  ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset)),
+                                  row_floats(j), j->band);
     LLVMValueRef begin = LLVMBuildSelect(
                      e->builder, is_first, ftso_emit_i64(e, 0),
                      ftso_emit_add(e, top, ftso_emit_i64(e, band->tile_rows - band->rows)), ""),
@@ -328,9 +383,6 @@ static void emit_lead(job *j)
     ftso_gradients_ask(&j->gradients, shares + 1);
     j->d.ahead = &shares[asking - 1];
     ftso_contraction_run(e, c);
-    LLVMValueRef last = LLVMBuildNSWSub(e->builder, limit, top, "");
-    zero(e, ftso_emit_at(e, j->d.tile, ftso_emit_mul(e, last, row_floats(j))),
-         ftso_emit_mul(e, LLVMBuildNSWSub(e->builder, end, limit, ""), row_floats(j)));
     ftso_gradients_run(e, &j->gradients, c->operand, j->image, begin, c->rows, c->tile,
                        c->taps.in_w * c->tile_stored);
 }
@@ -387,10 +439,11 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     d->packed = e->shared;
     d->tile = ftso_emit_at(e, e->scratch, ftso_emit_i64(e, j->tile_offset));
     /* the columns beside the map stay so */
-    if (j->led) ftso_emit_fill(e, d->tile, j->tile_floats, 0);
+    if (j->led && !d->band.skips_columns) ftso_emit_fill(e, d->tile, j->tile_floats, 0);
     ftso_emit_frame(e, frame, epilogue, planned, d->taps.out_h / d->band.rows);
     j->image = frame->images.index;
     j->band = frame->rows.index;
+    d->origin = ftso_emit_band_origin(e, &d->band, j->band);
     LLVMValueRef first = ftso_emit_mul(e, j->band, pixels);
     if (j->in_image) {
         LLVMValueRef number =

@@ -27,6 +27,7 @@ static ftso_gradient gradient_of(const ftso_emitter *e, ftso_value value)
     FTSO_ASSERT(g.kind);
     g.taps = ftso_taps_of(node, node->shape.dim[2], node->shape.dim[3], x, dy, false);
     g.taps.row_pixels = e->pixels;
+    if (g.kind->skips) g.kind->skips(e, &g);
     g.x_in_place = ftso_kernel_in_memory(e, g.x) && ftso_taps_pixel_by_pixel(&g.taps);
     g.slot_floats = g.kind->slot_floats(&g);
     return g;
@@ -215,6 +216,7 @@ void ftso_gradients_run(ftso_emitter *e, const ftso_gradients *gradients, ftso_v
     for (size_t i = 0; i < gradients->count; i++) {
         ftso_gradient *g = &gradients->items[i];
         if (g->dy != dy) continue;
+        g->row = row;
         g->rows = rows;
         g->dy_tile = at;
         g->dy_row = dy_row;

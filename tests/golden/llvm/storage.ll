@@ -144,6 +144,9 @@ define void @_prepare(ptr %)
 % = call float @llvm.fma.f32(float %, float -5.000000e-01, float %)
 % = call float @llvm.fma.f32(float %, float 5.000000e-01, float %)
 define void @_body(ptr %)
+% = select i1 %, i64 0, i64 2
+% = load <8 x float>, ptr %
+store <8 x float> %, ptr %
 store <8 x float> zeroinitializer, ptr %
 % = load <8 x i16>, ptr %
 % = zext <8 x i16> % to <8 x i32>
