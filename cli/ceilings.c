@@ -12,8 +12,8 @@
 
 enum { CHAINS = 12, ROUNDS = 400000, STREAM_BYTES = 64 << 20 };
 
-/* Longer than a scheduler needs to give every thread a processor of its own. */
-static const double TRYING_S = 0.15;
+/* The first is longer than a scheduler needs to give every thread a processor of its own. */
+static const double TRYING_S = 0.15, AGAIN_S = 0.03;
 
 /* ROUNDS of CHAINS multiply-adds on vectors; the result keeps the compiler from dropping them. */
 typedef float (*burn)(float seed);
@@ -95,11 +95,12 @@ double ftso_clock_read(ftso_clock_kind kind, int threads)
     return ((double)now.tv_sec + 1e-9 * (double)now.tv_nsec) / threads;
 }
 
-/* The shortest run of `task` on every thread, of as many as fit into TRYING_S. */
-static double best_seconds(ftso_pool *pool, ftso_task task, probe *p, ftso_clock_kind clock)
+/* The shortest run of `task` on every thread, of as many as fit into the time. */
+static double best_seconds(ftso_pool *pool, ftso_task task, probe *p, ftso_clock_kind clock,
+                           double trying_s)
 {
     int threads = ftso_pool_threads(pool);
-    double best = 1e9, end = ftso_clock_s() + TRYING_S;
+    double best = 1e9, end = ftso_clock_s() + trying_s;
     while (ftso_clock_s() < end) {
         double start = ftso_clock_read(clock, threads);
         ftso_pool_run(pool, threads, task, p);
@@ -109,28 +110,31 @@ static double best_seconds(ftso_pool *pool, ftso_task task, probe *p, ftso_clock
     return best;
 }
 
-ftso_ceilings ftso_ceilings_higher(ftso_ceilings a, ftso_ceilings b)
+static double memory_ceiling(ftso_pool *pool, ftso_clock_kind clock, double trying_s)
 {
-    if (b.flops_per_s > a.flops_per_s) a.flops_per_s = b.flops_per_s;
-    if (b.bytes_per_s > a.bytes_per_s) a.bytes_per_s = b.bytes_per_s;
-    return a;
+    int64_t bytes = STREAM_BYTES * (int64_t)ftso_pool_threads(pool);
+    double bytes_per_s = 0;
+    ftso_work work = {0};
+    if (ftso_work_reserve(&work, bytes, pool).code == FTSO_OK) {
+        probe p = {.memory = (const uint64_t *)work.start,
+                   .words = STREAM_BYTES / sizeof(uint64_t)};
+        bytes_per_s = (double)bytes / best_seconds(pool, stream_task, &p, clock, trying_s);
+    }
+    ftso_work_deinit(&work);
+    return bytes_per_s;
+}
+
+double ftso_ceilings_memory(ftso_pool *pool, ftso_clock_kind clock)
+{
+    return memory_ceiling(pool, clock, AGAIN_S);
 }
 
 ftso_ceilings ftso_ceilings_measure(ftso_pool *pool, const ftso_target *target,
                                     ftso_clock_kind clock)
 {
-    double threads = ftso_pool_threads(pool);
     probe p = {.burn = burn_for(target)};
-    ftso_ceilings ceilings = {0};
-    ceilings.flops_per_s = threads * 2.0 * CHAINS * ROUNDS * target->vector_floats /
-                           best_seconds(pool, burn_task, &p, clock);
-    int64_t bytes = STREAM_BYTES * (int64_t)threads;
-    ftso_work work = {0};
-    if (ftso_work_reserve(&work, bytes, pool).code == FTSO_OK) {
-        p.memory = (const uint64_t *)work.start;
-        p.words = STREAM_BYTES / sizeof(uint64_t);
-        ceilings.bytes_per_s = (double)bytes / best_seconds(pool, stream_task, &p, clock);
-    }
-    ftso_work_deinit(&work);
-    return ceilings;
+    double flops = ftso_pool_threads(pool) * 2.0 * CHAINS * ROUNDS * target->vector_floats;
+    return (ftso_ceilings){.flops_per_s =
+                               flops / best_seconds(pool, burn_task, &p, clock, TRYING_S),
+                           .bytes_per_s = memory_ceiling(pool, clock, TRYING_S)};
 }

@@ -21,7 +21,7 @@ double ftso_clock_read(ftso_clock_kind kind, int threads);
 /* Takes about a third of a second. The vector width is the target's; 0 bytes where there is no memory to read. */
 ftso_ceilings ftso_ceilings_measure(ftso_pool *pool, const ftso_target *target,
                                     ftso_clock_kind clock);
-/* Of two measurements: another program on the machine can only have lowered one. */
-ftso_ceilings ftso_ceilings_higher(ftso_ceilings a, ftso_ceilings b);
+/* Memory's alone, bytes a second, in a tenth of that time. */
+double ftso_ceilings_memory(ftso_pool *pool, ftso_clock_kind clock);
 
 #endif

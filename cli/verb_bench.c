@@ -130,8 +130,9 @@ typedef struct bench_step {
     ftso_element storage; /* of its images */
     ftso_program *program;
     ftso_runner *runner;
-    double *seconds;          /* of each launch, of all timed runs together */
-    double total[MAX_REPEAT]; /* of each timed run */
+    double *seconds[MAX_REPEAT]; /* of each launch, by timed run */
+    double total[MAX_REPEAT];    /* of each timed run */
+    double memory[MAX_REPEAT];   /* and memory's ceiling beside it, bytes a second */
 } bench_step;
 
 /* What is timed: a search, or the network of a genotype, trained as `train` says. */
@@ -195,7 +196,8 @@ static ftso_status make_step(const bench_options *chosen, ftso_input *input, con
     FTSO_TRY(ftso_pipeline_run(&pipeline, &input->arena, compiler, how, label, network->graph,
                                &step->program));
     if (step->program)
-        step->seconds = FTSO_ARRAY(&input->arena, double, step->program->launch_count);
+        for (int i = 0; i < chosen->repeat; i++)
+            step->seconds[i] = FTSO_ARRAY(&input->arena, double, step->program->launch_count);
     return FTSO_STATUS_OK;
 }
 
@@ -381,35 +383,43 @@ static double median(double *values, int count)
     return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
 }
 
-/* How near a region is to what the machine can do at most: the larger of its shares of arithmetic and of memory. */
-static double share_of_ceiling(const ftso_launch *launch, double seconds, ftso_ceilings ceilings)
+static double higher(double a, double b)
 {
-    double arithmetic = launch->flops / seconds / ceilings.flops_per_s;
-    double memory = ceilings.bytes_per_s > 0 ? launch->bytes / seconds / ceilings.bytes_per_s : 0;
-    return arithmetic > memory ? arithmetic : memory;
+    return a > b ? a : b;
 }
 
-static void print_regions(const bench_step *step, int repeat, ftso_ceilings ceilings)
+/* How near run number `run` of a region came to what the machine can do at most: by arithmetic or by memory, whichever is nearer. */
+static double share_of_ceiling(const bench_step *step, size_t launch, int run, double flops_per_s)
 {
-    double all = 0, low = 0;
-    printf("\n%s step, region by region (mean of %d; moved: bytes read and written over the fewest "
-           "that must be)\n%9s %8s %8s %7s %6s  %s\n",
+    const ftso_launch *of = &step->program->launches[launch];
+    double memory = step->memory[run] > 0 ? of->bytes / step->memory[run] : 0;
+    return higher(of->flops / flops_per_s, memory) / step->seconds[run][launch];
+}
+
+static void print_regions(const bench_step *step, int repeat, double flops_per_s)
+{
+    double all = 0, low = 0, times[MAX_REPEAT], shares[MAX_REPEAT];
+    printf("\n%s step, region by region (median of %d; moved: bytes read and written over the "
+           "fewest that must be)\n%9s %8s %8s %7s %6s  %s\n",
            step->label, repeat, "ms", "GFLOP/s", "GB/s", "ceiling", "moved", "region");
     for (size_t i = 0; i < step->program->launch_count; i++) {
         const ftso_launch *launch = &step->program->launches[i];
-        double seconds = step->seconds[i] / repeat;
-        double share = share_of_ceiling(launch, seconds, ceilings);
+        for (int run = 0; run < repeat; run++) {
+            times[run] = step->seconds[run][i];
+            shares[run] = share_of_ceiling(step, i, run, flops_per_s);
+        }
+        double seconds = median(times, repeat), share = median(shares, repeat);
         printf("%9.3f %8.1f %8.1f %6.0f%% %6.2f  %s\n", 1e3 * seconds,
                1e-9 * launch->flops / seconds, 1e-9 * launch->bytes / seconds, 100 * share,
                launch->least_bytes > 0 ? launch->bytes / launch->least_bytes : 1.0, launch->label);
         all += seconds;
         if (share < 0.5) low += seconds;
     }
-    printf("%.0f%% of the step is spent in regions below half of their nearer ceiling\n",
+    printf("%.1f%% of the step is spent in regions below half of their nearer ceiling\n",
            all > 0 ? 100 * low / all : 0.0);
 }
 
-static void print_step(bench_step *step, int repeat, ftso_ceilings ceilings, int threads)
+static void print_step(bench_step *step, int repeat, double flops_per_s, int threads)
 {
     double flops = 0, seconds = median(step->total, repeat);
     for (size_t i = 0; i < step->program->launch_count; i++)
@@ -418,22 +428,50 @@ static void print_step(bench_step *step, int repeat, ftso_ceilings ceilings, int
            "ceiling, %.0f MiB\n",
            step->label, 1e3 * seconds, 1e3 * step->total[0], 1e3 * step->total[repeat - 1],
            step->program->launch_count, 1e-9 * flops, 1e-9 * flops / seconds,
-           100 * flops / seconds / ceilings.flops_per_s,
+           100 * flops / seconds / flops_per_s,
            (double)ftso_program_bytes(step->program, threads) / (1 << 20));
     printf("%-8s %8.1f images/s, batch %lld\n", "", (double)step->program->planned_batch / seconds,
            (long long)step->program->planned_batch);
 }
 
-static void run(bench_step *steps, size_t count, int repeat, ftso_clock_kind clock, int threads)
+/*
+ * Times every step in turn. Where regions are asked for, memory's ceiling is measured between the runs: a virtual machine may be
+ * moved meanwhile to processors with another. Of the two beside a run the higher counts, for other work can only lower one.
+ */
+static void run(bench_step *steps, size_t count, const bench_options *chosen, ftso_pool *pool)
 {
     enum { WARM = 2 };
-    for (int i = -WARM; i < repeat; i++)
+    ftso_clock_kind clock = chosen->clock;
+    int threads = ftso_pool_threads(pool);
+    double before = 0, after;
+    for (int i = -WARM; i < chosen->repeat; i++)
         for (size_t s = 0; s < count; s++) {
             double start = ftso_clock_read(clock, threads);
             ftso_runner_run(steps[s].runner, steps[s].program->planned_batch,
-                            i < 0 ? NULL : steps[s].seconds);
+                            i < 0 ? NULL : steps[s].seconds[i]);
             if (i >= 0) steps[s].total[i] = ftso_clock_read(clock, threads) - start;
+            if (!chosen->regions || i < -1) continue;
+            after = ftso_ceilings_memory(pool, clock);
+            if (i >= 0) steps[s].memory[i] = higher(before, after);
+            before = after;
         }
+}
+
+/* What the shares are of: the highest arithmetic, and all of memory's, the lowest and the highest. */
+static void print_ceilings(const bench_step *steps, size_t count, const bench_options *chosen,
+                           ftso_ceilings before, ftso_ceilings after)
+{
+    double highest = higher(before.bytes_per_s, after.bytes_per_s),
+           lowest = before.bytes_per_s + after.bytes_per_s - highest;
+    for (int i = 0; chosen->regions && i < chosen->repeat; i++)
+        for (size_t s = 0; s < count; s++) {
+            double beside = steps[s].memory[i];
+            highest = i + s ? higher(highest, beside) : beside;
+            lowest = i + s && lowest < beside ? lowest : beside;
+        }
+    printf("ceilings  %.0f GFLOP/s, %.1f to %.1f GB/s, measured beside the runs: shares are of "
+           "these\n",
+           1e-9 * higher(before.flops_per_s, after.flops_per_s), 1e-9 * lowest, 1e-9 * highest);
 }
 
 static ftso_status bench(bench_options *chosen, ftso_input *input, const subject *what)
@@ -462,22 +500,21 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
     }
     if (status.code != FTSO_OK || count == 0) goto out;
 
-    ftso_ceilings ceilings = ftso_ceilings_measure(pool, &how.target, chosen->clock);
+    ftso_ceilings before = ftso_ceilings_measure(pool, &how.target, chosen->clock), after;
     printf("%s, %d threads, %s: ceilings %.0f GFLOP/s, %.1f GB/s from memory\n",
            what->search ? what->search->name : what->genotype->name, ftso_pool_threads(pool),
-           how.target.cpu, 1e-9 * ceilings.flops_per_s, 1e-9 * ceilings.bytes_per_s);
+           how.target.cpu, 1e-9 * before.flops_per_s, 1e-9 * before.bytes_per_s);
     status = take_memory(steps, count, pool, states);
     if (status.code != FTSO_OK) goto out;
-    run(steps, count, chosen->repeat, chosen->clock, ftso_pool_threads(pool));
-    ceilings =
-        ftso_ceilings_higher(ceilings, ftso_ceilings_measure(pool, &how.target, chosen->clock));
-    printf("ceilings  %.0f GFLOP/s, %.1f GB/s, measured before and after: shares are of these\n",
-           1e-9 * ceilings.flops_per_s, 1e-9 * ceilings.bytes_per_s);
+    run(steps, count, chosen, pool);
+    after = ftso_ceilings_measure(pool, &how.target, chosen->clock);
+    print_ceilings(steps, count, chosen, before, after);
+    double flops_per_s = higher(before.flops_per_s, after.flops_per_s);
     double whole[MAX_REPEAT] = {0};
     for (int i = 0; i < chosen->repeat; i++)
         for (size_t s = 0; s < count; s++) whole[i] += steps[s].total[i];
     for (size_t s = 0; s < count; s++)
-        print_step(&steps[s], chosen->repeat, ceilings, ftso_pool_threads(pool));
+        print_step(&steps[s], chosen->repeat, flops_per_s, ftso_pool_threads(pool));
     if (count > 1 && what->search)
         printf("iteration %7.1f ms (median of %d), batch %lld\n",
                1e3 * median(whole, chosen->repeat), chosen->repeat,
@@ -490,7 +527,7 @@ static ftso_status bench(bench_options *chosen, ftso_input *input, const subject
         if (steps[s].storage != FTSO_ELEMENT_FP32)
             status = print_errors(chosen, input, what, compiler, &how, steps[s].label, pool);
     for (size_t s = 0; s < count && chosen->regions; s++)
-        print_regions(&steps[s], chosen->repeat, ceilings);
+        print_regions(&steps[s], chosen->repeat, flops_per_s);
 out:
     for (size_t s = 0; s < count; s++) ftso_runner_free(steps[s].runner);
     ftso_compiler_free(compiler);

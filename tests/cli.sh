@@ -381,7 +381,9 @@ stages() {
   says out 'images/s, batch 32'
   code 0 "$ftso" bench "$toy" --repeat=1 --regions
   ok; sed -n 2p out | grep -Eq '^memory +[0-9.]+ MiB planned, [0-9.]+ MiB taken$' || fail "bench does not say its memory"
-  ok; [ "$(grep -Ec '^[0-9]+% of the step is spent in regions below half of their nearer ceiling$' out)" = 2 ] ||
+  ok; grep -Eq '^ceilings +[0-9]+ GFLOP/s, [0-9.]+ to [0-9.]+ GB/s, measured beside the runs' out ||
+    fail "bench does not say its ceilings"
+  ok; [ "$(grep -Ec '^[0-9]+\.[0-9]% of the step is spent in regions below half of their nearer ceiling$' out)" = 2 ] ||
     fail "bench does not sum up the slow regions of both steps"
   ok; [ "$(awk '$4 ~ /%$/ && $5 >= 1 { n++ } $4 ~ /%$/ && $5 < 1 { n = -1000 } END { print (n > 10) }' out)" = 1 ] ||
     fail "bench has regions that move less than they must, or few"
