@@ -210,6 +210,33 @@ static void independent_algebra_is_cut(void **state)
     }
 }
 
+/* A state's decay waits for the gradients that are packed first: what two regions made would go through memory. */
+static void algebra_waits_for_its_users(void **state)
+{
+    (void)state;
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_graph *graph = FTSO_NEW(&arena, ftso_graph);
+    ftso_graph_init(graph, &arena, ftso_primitives());
+    ftso_value old = ftso_graph_state(graph, "weights", ftso_shape_vector(16)), parts[2];
+    for (int i = 0; i < 2; i++)
+        parts[i] = ftso_graph_unary(
+            graph, "rsqrt",
+            ftso_graph_input(graph, ftso_format(&arena, "x%d", i), ftso_shape_vector(8)));
+    ftso_value decayed = ftso_graph_times(graph, old, 0.9),
+               gradient = ftso_graph_add(graph, "pack", parts, 2, NULL, 0),
+               updated = ftso_graph_binary(graph, "sub", decayed, gradient);
+    ftso_graph_output(graph, "weights", updated, old);
+    ftso_schedule *schedule;
+    test_ok(ftso_schedule_form(&arena, graph, NULL, &schedule));
+    test_ok(ftso_schedule_verify(schedule));
+    assert_int_equal(schedule->region_count, 2);
+    assert_int_equal(schedule->regions[0].write_count, 2);
+    assert_int_equal(schedule->regions[1].write_count, 1);
+    assert_int_equal(schedule->regions[1].writes[0], updated);
+    ftso_arena_deinit(&arena);
+}
+
 /* relu, dwconv, conv of `kernel` with `stride`, its sums; the depthwise result is an output too where `kept`. */
 static ftso_graph *separable(ftso_arena *arena, int64_t kernel, int64_t stride, bool kept)
 {
@@ -552,6 +579,7 @@ int main(void)
         cmocka_unit_test(forming_is_deterministic),
         cmocka_unit_test(switches_do_something),
         cmocka_unit_test(independent_algebra_is_cut),
+        cmocka_unit_test(algebra_waits_for_its_users),
         cmocka_unit_test(depthwise_leads),
         cmocka_unit_test(gradients_run_beside),
         cmocka_unit_test(pools_run_beside),

@@ -191,6 +191,18 @@ static void push_algebra_region(assembler *a, const ftso_value *batch, size_t co
     push_region(a, region);
 }
 
+/* Whether a region that runs before the last algebra is to compute the value: not where algebra alone reads it that waits. */
+static bool is_wanted_now(const assembler *a, ftso_value value, int region)
+{
+    const ftso_former *f = a->f;
+    if (f->forced[value] || f->roles[value] != FTSO_ROLE_ALGEBRA) return true;
+    for (size_t i = f->user_start[value]; i < f->user_start[value + 1]; i++) {
+        ftso_value user = f->users[i];
+        if (f->roles[user] != FTSO_ROLE_ALGEBRA || a->region_of[user] == region) return true;
+    }
+    return false;
+}
+
 /* The algebra that can run now; false when there is none. `image_only`: of what drafts up to `d` may need. */
 static bool emit_algebra(assembler *a, bool image_only, int d)
 {
@@ -207,8 +219,15 @@ static bool emit_algebra(assembler *a, bool image_only, int d)
         a->region_of[v] = number;
         FTSO_PUSH(f->arena, batch, count, capacity, value);
     }
-    int parts = number_parts(a, batch, count, number);
-    for (int i = 0; i < parts; i++) push_algebra_region(a, batch, count);
+    /* users follow what they use */
+    for (size_t i = count; i-- > 0 && !image_only;)
+        if (!is_wanted_now(a, batch[i], number)) a->region_of[batch[i]] = FTSO_NOWHERE;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (a->region_of[batch[i]] == number) batch[kept++] = batch[i];
+    FTSO_ASSERT(kept > 0 || count == 0);
+    int parts = number_parts(a, batch, kept, number);
+    for (int i = 0; i < parts; i++) push_algebra_region(a, batch, kept);
     return parts > 0;
 }
 
