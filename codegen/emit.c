@@ -339,6 +339,23 @@ bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value)
            e->pixels * ftso_emit_stored(e, value) % FTSO_LINE_FLOATS == 0;
 }
 
+static void send_past(ftso_emitter *e, LLVMValueRef store)
+{
+    LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(e->i32, 1, false)),
+                    node = LLVMMDNodeInContext2(e->context, &one, 1);
+    LLVMSetAlignment(store, FTSO_LINE_FLOATS * sizeof(float));
+    LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e->context, "nontemporal", 11),
+                    LLVMMetadataAsValue(e->context, node));
+}
+
+void ftso_emit_store_result(ftso_emitter *e, ftso_value value, LLVMValueRef vector, LLVMValueRef at)
+{
+    if (ftso_emit_goes_past(e, value))
+        send_past(e, LLVMBuildStore(e->builder, vector, at));
+    else
+        ftso_emit_store(e, vector, at);
+}
+
 void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
                            LLVMValueRef vector)
 {
@@ -354,13 +371,7 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
     LLVMValueRef store = LLVMBuildStore(e->builder, vector, image_at(e, value, elements));
     LLVMSetAlignment(store, is_half(e, value) ? 2 : 4);
     set_metadata(e, store, "noalias");
-    if (ftso_emit_goes_past(e, value)) {
-        LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(e->i32, 1, false)),
-                        node = LLVMMDNodeInContext2(e->context, &one, 1);
-        LLVMSetAlignment(store, FTSO_LINE_FLOATS * sizeof(float));
-        LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e->context, "nontemporal", 11),
-                        LLVMMetadataAsValue(e->context, node));
-    }
+    if (ftso_emit_goes_past(e, value)) send_past(e, store);
 }
 
 /* In integers: half of the last bit that stays, less one where that is even; all ones where there is no number. */

@@ -133,6 +133,9 @@ LLVMValueRef ftso_emit_from_reads(ftso_emitter *e, LLVMValueRef value);
 LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements);
 void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef elements,
                            LLVMValueRef vector);
+/* A core's result that is an image of floats, at its place. */
+void ftso_emit_store_result(ftso_emitter *e, ftso_value value, LLVMValueRef vector,
+                            LLVMValueRef at);
 /* Whether the image is stored past the caches: each of its vectors is a whole line of memory that nobody fetches first. */
 bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value);
 /* The vector as memory would hold it, for every user of a value that is stored in fewer bits; itself for any other value. */

@@ -38,12 +38,15 @@ static int64_t image_bytes(const ftso_target *target, const ftso_schedule *sched
     return bytes;
 }
 
-/* Whether the region moves more than caches hold, and computes little on the way: memory sets its time. */
+/*
+ * Whether the region moves more than caches hold, and computes little on the way: memory sets its time. What it writes counts
+ * twice, for caches fetch its lines first.
+ */
 static bool is_light(const ftso_target *target, const ftso_schedule *schedule,
                      const ftso_region *region)
 {
     int64_t moved = image_bytes(target, schedule, region->reads, region->read_count) +
-                    image_bytes(target, schedule, region->writes, region->write_count),
+                    2 * image_bytes(target, schedule, region->writes, region->write_count),
             flops = 0;
     for (size_t i = 0; i < region->node_count; i++)
         flops += ftso_node_cost(schedule->graph, region->nodes[i]).flops;

@@ -251,6 +251,7 @@ typedef struct ftso_depthwise {
     ftso_rolling rolling; /* of the tile */
     int64_t channels, stored;
     int64_t weight_floats; /* of a tap: the channels, for each pixel of a vector */
+    bool in_image;         /* the result is stored where it belongs, not in scratch */
     LLVMValueRef packed, tile, result;
     LLVMValueRef origin;     /* of the band at hand (ftso_emit_band_origin) */
     const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */

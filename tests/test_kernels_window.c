@@ -340,6 +340,30 @@ static void large_kernels(void **state)
     }
 }
 
+/* A transposed depthwise convolution with a stride that writes more than caches hold: straight from registers to memory. */
+static void past_the_caches(void **state)
+{
+    enum { CHANNELS = 32, SIDE = 32 };
+    ftso_arena arena;
+    ftso_arena_init(&arena);
+    ftso_graph graph;
+    ftso_graph_init(&graph, &arena, ftso_primitives());
+    const ftso_op *op = ftso_op_find(ftso_primitives(), "dwconv_dx");
+    ftso_attr_value attrs[FTSO_MAX_ATTRS];
+    for (int a = 0; a < op->attr_count; a++) attrs[a] = op->attrs[a].fallback;
+    static const char *const ones[] = {"pad_top", "pad_bottom", "pad_left", "pad_right"};
+    for (size_t i = 0; i < FTSO_COUNT(ones); i++) attrs[ftso_op_attr(op, ones[i])].i = 1;
+    attrs[ftso_op_attr(op, "stride")].i = 2;
+    attrs[ftso_op_attr(op, "height")].i = attrs[ftso_op_attr(op, "width")].i = SIDE;
+    ftso_value values[] = {
+        ftso_graph_input(&graph, "dy", ftso_shape_image(MANY_IMAGES, CHANNELS, SIDE / 2, SIDE / 2)),
+        ftso_graph_input(&graph, "w", ftso_shape_weight(CHANNELS, 1, 3, 3))};
+    ftso_value dx = ftso_graph_add(&graph, op->name, values, 2, attrs, (size_t)op->attr_count);
+    ftso_graph_output(&graph, "dx", dx, FTSO_NO_VALUE);
+    kernel_lab_check(*state, &graph, NULL, NULL, 0);
+    ftso_arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(backward, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(pools_beside, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(ties, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(past_the_caches, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(large_kernels, lab_setup, lab_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

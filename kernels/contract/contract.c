@@ -134,6 +134,7 @@ static void describe(job *j, const ftso_region *region, ftso_epilogue *epilogue)
     }
     j->in_images = results_are_images(j);
     epilogue->cores_stored = j->in_images;
+    if (j->in_images) e->past_caches = false; /* theirs are read again soon */
     if (j->in_images) epilogue->result_floats = 0;
 }
 

@@ -133,11 +133,15 @@ static void emit_block(ftso_emitter *e, const row_block *b)
         ftso_emit_loop_end(e, &h, sums);
         for (int r = 0; r < b->pixels; r++) sums[r] = h.carried[r];
     }
-    for (int r = 0; r < b->pixels; r++)
-        ftso_emit_store(
-            e, ftso_emit_as_stored(e, d->value, sums[r]), /* a lead's is read from here */
-            ftso_emit_at(e, b->result,
-                         ftso_emit_i64(e, r * d->taps.out_step * e->pixels * d->stored)));
+    for (int r = 0; r < b->pixels; r++) {
+        LLVMValueRef result = ftso_emit_as_stored(e, d->value, sums[r]), /* as a lead's is read */
+            at = ftso_emit_at(e, b->result,
+                              ftso_emit_i64(e, r * d->taps.out_step * e->pixels * d->stored));
+        if (d->in_image)
+            ftso_emit_store_result(e, d->value, result, at);
+        else
+            ftso_emit_store(e, result, at);
+    }
 }
 
 /* Pixels of a row at a time: equal blocks where that costs little, else as many as there are registers for. */
@@ -299,7 +303,7 @@ void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d)
 typedef struct job {
     ftso_emitter *e;
     ftso_depthwise d;
-    bool led, in_image; /* in_image: the result is stored where it belongs, not in scratch */
+    bool led;
     ftso_contraction lead;
     ftso_gradients gradients;
     int64_t tile_offset, tile_floats, result_offset; /* into scratch */
@@ -371,7 +375,7 @@ static void emit_lead(job *j)
     c->result = ftso_emit_at(
         e, ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, -band->first_column * j->d.stored)),
         ftso_emit_mul(e, row, row_floats(j)));
-    ftso_ahead ahead = next_band(j, c->operand, !j->in_image);
+    ftso_ahead ahead = next_band(j, c->operand, !j->d.in_image);
     size_t asking = 2 + j->gradients.count;
     int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
     ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
@@ -414,8 +418,8 @@ static int64_t describe(job *j, ftso_epilogue *epilogue, int64_t planned)
     j->tile_floats = ftso_rolling_floats(e, &d->rolling, &d->band, d->stored);
     scratch += j->tile_floats;
     j->result_offset = scratch;
-    j->in_image = ftso_emit_epilogue_is_core(e, epilogue);
-    if (!j->in_image) scratch += d->band.rows * d->taps.out_w * d->stored;
+    j->d.in_image = ftso_emit_epilogue_is_core(e, epilogue);
+    if (!j->d.in_image) scratch += d->band.rows * d->taps.out_w * d->stored;
     if (j->led) {
         c->band = ftso_band_with(&c->taps, d->band.tile_rows);
         c->rolling = (ftso_rolling){.room = 1}; /* the rows that are new */
@@ -445,7 +449,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     j->band = frame->rows.index;
     d->origin = ftso_emit_band_origin(e, &d->band, j->band);
     LLVMValueRef first = ftso_emit_mul(e, j->band, pixels);
-    if (j->in_image) {
+    if (j->d.in_image) {
         LLVMValueRef number =
             ftso_emit_add(e, ftso_emit_mul(e, j->image, d->taps.out_h * d->taps.out_w), first);
         d->result = ftso_emit_at(e, e->address[d->value], ftso_emit_mul(e, number, d->stored));
@@ -456,7 +460,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     if (j->led) {
         emit_lead(j);
     } else {
-        ahead = next_band(j, d->operand, !j->in_image);
+        ahead = next_band(j, d->operand, !j->d.in_image);
         d->ahead = &ahead;
         d->tile = ftso_emit_band_tile(e, &d->band, &d->rolling, d->operand, j->image,
                                       ftso_emit_band_row(e, &d->band, j->band),
@@ -468,7 +472,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
                        ftso_emit_mul(e, j->band, d->band.rows), NULL,
                        ftso_emit_at(e, d->tile, ftso_emit_i64(e, inside_tile(j))), row_floats(j));
     LLVMValueRef results[] = {d->result, NULL};
-    if (!j->in_image)
+    if (!j->d.in_image)
         ftso_emit_epilogue_run(e, epilogue, j->image, first, ftso_emit_i64(e, pixels), results);
     ftso_emit_frame_end(e, frame);
 }
