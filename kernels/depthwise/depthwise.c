@@ -78,7 +78,7 @@ typedef struct row_block {
     int pixels;
 } row_block;
 
-/* One row of taps from tap `first` on: `at` is the first pixel that the block sees, `weight` the row's first tap. */
+/* A row of `taps` taps: `at` is the first pixel that the block sees, `weight` the row's first tap. */
 static void emit_taps(ftso_emitter *e, const row_block *b, LLVMValueRef at, LLVMValueRef weight,
                       int64_t taps, LLVMValueRef *sums)
 {
@@ -213,7 +213,7 @@ static void emit_known_block(ftso_emitter *e, row_block b, int64_t output, int p
     int64_t first = output * d->band.stride * e->pixels + b.p->start_w - d->band.first_column;
     b.pixels = pixels;
     b.output = d->band.skips_columns ? output : -1;
-    for (b.before = 0; d->band.skips_columns && first + b.before < 0;) b.before++;
+    b.before = d->band.skips_columns && first < 0 ? -first : 0;
     b.column = ftso_emit_i64(e, first + b.before);
     b.result = ftso_emit_at(e, b.result,
                             ftso_emit_i64(e, output * d->taps.out_step * d->stored * e->pixels));
