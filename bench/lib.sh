@@ -133,58 +133,94 @@ wall() { # NAME COMMAND...: seconds of a process
   echo "$real" >>"$work/seconds.$1"
 }
 
-# measure ROW TITLE MARK LABEL IMAGES FILE NAME OURS... -- KIND PEER-ARGUMENTS...
-# LABEL is the line of `ftso bench` that counts; KIND is torch, or both for PyTorch and the inference engines.
-measure() {
-  local title=$2 marks=$3 label=$4 images=$5 ours=("$work/$6") name round alive= peak
+# Whether one more peer fits into memory beside those that wait: as much is free as the largest of them has taken.
+has_room() { # NAMES
+  local name most=0 taken
+  for name in $1; do
+    taken=$(awk '/^VmHWM/ { print $2 }' "/proc/${peer_pid[$name]}/status")
+    [ "$taken" -le $most ] || most=$taken
+  done
+  awk -v most=$most '/^MemAvailable/ { exit !($2 > 1.25 * most) }' /proc/meminfo
+}
+start_of() { # NAME KIND PEER-ARGUMENTS...
+  local name=$1 kind=$2 how=("${peer[@]}") script=()
+  case $name in
+    eager) script=(torch_peer.py) ;;
+    compile) script=(torch_peer.py --compile) ;;
+    *) script=(graph_peer.py --engine "$name" --folder "$work") how=("${engine[@]}") ;;
+  esac
+  [ "${script[0]}" != torch_peer.py ] || [ "$kind" = torch ] || script+=(--work infer)
+  start "$name" "${how[@]}" "bench/peers/${script[0]}" "${script[@]:1}" --threads "$threads" --clock $clock "${@:3}"
+}
+
+# beside ROW TITLE MARKS IMAGES OURS KIND PEER-ARGUMENTS...
+# Rounds of ours, by the function OURS, and of each peer, in turns; then their lines of the table. KIND is torch, or both for
+# PyTorch and the inference engines. Peers that do not fit into memory side by side have rounds of their own, and so has ours then.
+# If they are set, $scale is what a peer's seconds are multiplied by, $report_gflop the arithmetic of ours, $group the rows that
+# this one's ratio is held against.
+beside() {
+  local title=$2 marks=$3 images=$4 ours=$5 kind=$6 name round alive later marked='' waiting=$peers begun=
   row=$1
   shift 6
-  while [ "$1" != -- ]; do ours+=("$1"); shift; done
-  local kind=$2
-  shift 2
-  clear_row
-  for name in $peers; do
-    local command=() how=("${peer[@]}")
-    case $name in
-      eager) command=(torch_peer.py) ;;
-      compile) command=(torch_peer.py --compile) ;;
-      *) command=(graph_peer.py --engine "$name" --folder "$work") how=("${engine[@]}") ;;
-    esac
-    if [ "${command[0]}" = torch_peer.py ]; then
-      [ "$kind" = torch ] || command+=(--work infer)
-    elif [ "$kind" = torch ]; then
-      continue
-    fi
-    ! start "$name" "${how[@]}" "bench/peers/${command[0]}" "${command[@]:1}" --threads "$threads" --clock $clock "$@" || alive+=" $name"
+  [ "$kind" != torch ] || waiting=$(for name in $peers; do case $name in eager | compile) echo -n " $name" ;; esac; done)
+  while :; do
+    clear_row
+    alive= later=
+    for name in $waiting; do
+      if [ -n "$alive" ] && ! has_room "$alive"; then
+        later+=" $name"
+      elif start_of "$name" "$kind" "$@"; then
+        alive+=" $name"
+      fi
+    done
+    [ -n "$alive" ] || [ -z "$begun" ] || break # none of those that waited got ready
+    begun=1
+    for ((round = 0; round < rounds; round++)); do
+      $ours
+      for name in $alive; do
+        if ask "$name" run; then
+          number seconds <<<"$answer" | awk "{ print \$1 * ${scale:-1} }" >>"$work/seconds.$name"
+        else
+          note "$row: $(title_of "$name") stopped answering: $(tail -n 1 "$work/$name.err" | cut -c1-160)"
+          stop "$name"
+          alive=$(for word in $alive; do [ "$word" = "$name" ] || echo -n " $word"; done)
+        fi
+      done
+    done
+    for name in $alive; do
+      ask "$name" stop && echo "$(($(number peak_kib <<<"$answer") / 1024))" >"$work/peak.$name"
+      stop "$name"
+    done
+    print_row "$title" "$images" "${report_gflop:-}"
+    mark "$title" "$marks"
+    name=${peers%% *}
+    [ -z "$name" ] || [ ! -s "$work/seconds.$name" ] ||
+      awk "BEGIN { print \"${group:-$row}|$title|\" $(median_of "$work/seconds.$name") / $(median_of "$work/seconds.ftso") }" >>"$work/ratios"
+    [ -n "$later" ] || break
+    waiting=$later
   done
-  for ((round = 0; round < rounds; round++)); do
-    "$ftso" bench "${ours[@]}" --precision=bf16 --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
+  unmarked "$title" "$marks"
+}
+
+# measure ROW TITLE MARKS LABEL IMAGES FILE NAME OURS... -- KIND PEER-ARGUMENTS...
+# LABEL is the line of `ftso bench` that counts.
+measure() {
+  local row=$1 title=$2 marks=$3 label=$4 group=$4 images=$5 command=("$work/$6") report_gflop
+  shift 6
+  while [ "$1" != -- ]; do command+=("$1"); shift; done
+  shift
+  bench_once() {
+    "$ftso" bench "${command[@]}" --precision=bf16 --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
     ours_seconds "$label" >>"$work/seconds.bf16"
     planned >"$work/peak.bf16"
     largest_error >"$work/error.bf16"
-    "$ftso" bench "${ours[@]}" --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
+    "$ftso" bench "${command[@]}" --repeat 3 --threads "$threads" --clock=$clock >"$work/report"
     ours_seconds "$label" >>"$work/seconds.ftso"
+    planned >"$work/peak.ftso"
+    report_gflop=$(gflop)
     see_ceiling
-    for name in $alive; do
-      if ask "$name" run; then
-        number seconds <<<"$answer" >>"$work/seconds.$name"
-      else
-        note "$row: $(title_of "$name") stopped answering: $(tail -n 1 "$work/$name.err" | cut -c1-160)"
-        stop "$name"
-        alive=$(for word in $alive; do [ "$word" = "$name" ] || echo -n " $word"; done)
-      fi
-    done
-  done
-  planned >"$work/peak.ftso"
-  for name in $alive; do
-    ask "$name" stop && echo "$(($(number peak_kib <<<"$answer") / 1024))" >"$work/peak.$name"
-    stop "$name"
-  done
-  print_row "$title" "$images" "$(gflop)"
-  [ -z "$marks" ] || mark "$title" "$marks"
-  name=${peers%% *}
-  [ -z "$name" ] || [ ! -s "$work/seconds.$name" ] ||
-    awk "BEGIN { print \"$label|$title|\" $(median_of "$work/seconds.$name") / $(median_of "$work/seconds.ftso") }" >>"$work/ratios"
+  }
+  beside "$row" "$title" "$marks" "$images" bench_once "$@"
 }
 
 # ---------------------------------------------------------------- tables
@@ -209,19 +245,24 @@ print_row() { # TITLE IMAGES GFLOP: from the files of this row
       'BEGIN { printf "| %s | %s | %.4g | %.4g to %.4g | %.4g | %.2f | %s | %s | %s |\n", t, w, m, a, b, n / m, m / o, s, p, e }'
   done
 }
-mark() { # TITLE "PEER TIMES PEER TIMES…": a line for the table of marks
-  local who times ours words
-  ours=$(median_of "$work/seconds.ftso")
+# Lines of the table of marks, "PEER TIMES PEER TIMES…", of the peers that there are seconds of; $marked has their names then.
+mark() { # TITLE MARKS
+  local who times words
   read -r -a words <<<"$2"
   for ((i = 0; i < ${#words[@]}; i += 2)); do
     who=${words[i]} times=${words[i + 1]}
-    if [ -s "$work/seconds.$who" ]; then
-      awk -v t="$1" -v w="$(title_of "$who")" -v x="$times" -v p="$(median_of "$work/seconds.$who")" -v o="$ours" \
-        'BEGIN { printf "| %s | %s | %.2f | %.2f | %s |\n", t, w, x, p / o, (p / o >= x) ? "reached" : "not reached" }'
-    else
-      echo "| $1 | $(title_of "$who") | $times | - | not measured |"
-    fi
-  done >>"$work/marks"
+    [ -s "$work/seconds.$who" ] || continue
+    awk -v t="$1" -v w="$(title_of "$who")" -v x="$times" -v p="$(median_of "$work/seconds.$who")" -v o="$(median_of "$work/seconds.ftso")" \
+      'BEGIN { printf "| %s | %s | %.2f | %.2f | %s |\n", t, w, x, p / o, (p / o >= x) ? "reached" : "not reached" }' >>"$work/marks"
+    marked+=" $who "
+  done
+}
+unmarked() { # TITLE MARKS: lines of the peers that are not among $marked
+  local words
+  read -r -a words <<<"$2"
+  for ((i = 0; i < ${#words[@]}; i += 2)); do
+    [[ $marked == *" ${words[i]} "* ]] || echo "| $1 | $(title_of "${words[i]}") | ${words[i + 1]} | - | not measured |" >>"$work/marks"
+  done
 }
 print_marks() {
   echo
