@@ -98,6 +98,13 @@ int ftso_block_vectors(const ftso_emitter *e, int vectors, int64_t run)
     return best;
 }
 
+int ftso_block_last_steps(const ftso_emitter *e, int sums, int64_t steps)
+{
+    enum { FEW_SUMS = 8, LAST_STEPS = 4 };
+    if (sums <= FEW_SUMS || e->pixels > 1) return 0;
+    return steps < LAST_STEPS ? (int)steps : LAST_STEPS;
+}
+
 /* ---------------------------------------------------------------- windows */
 
 static int64_t gcd(int64_t a, int64_t b)

@@ -24,6 +24,13 @@ bool ftso_kernel_in_memory(const ftso_emitter *e, ftso_value value);
  */
 int ftso_block_rows(const ftso_emitter *e, int vectors, int64_t run, double *out_cost);
 int ftso_block_vectors(const ftso_emitter *e, int vectors, int64_t run);
+/*
+ * A block's sums are stored when its steps are done, but a processor has room for few stores whose values are not there yet,
+ * and dispatches nothing behind further ones. So the last of `steps` steps are made for FTSO_LAST_ROWS rows of the block at a
+ * time, whose sums are stored at once. How many steps these are: none for blocks of few sums.
+ */
+enum { FTSO_LAST_ROWS = 2 };
+int ftso_block_last_steps(const ftso_emitter *e, int sums, int64_t steps);
 
 /*
  * A window operator as taps on a tile: output (q, p) of a phase reads tile pixel

@@ -147,28 +147,44 @@ typedef struct tile_block {
     int width;            /* of that; of how many images */
 } tile_block;
 
-/* Sum over the operand's channels of one tap, into the sums: a loop, for vectors of one pixel. */
-static void emit_channels_loop(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
+/* One channel of one tap, into the sums of the block's pixels [first, end). */
+static void emit_step(ftso_emitter *e, const tile_block *b, LLVMValueRef operand,
+                      LLVMValueRef weights, int first, int end, LLVMValueRef *sums)
+{
+    LLVMValueRef w[MAX_VECTORS];
+    for (int k = 0; k < b->vectors; k++) {
+        LLVMValueRef lanes = ftso_emit_i64(e, (int64_t)k * e->target.vector_floats);
+        w[k] = ftso_emit_load_vector(e, ftso_emit_at(e, weights, lanes));
+    }
+    for (int r = first; r < end; r++) {
+        LLVMValueRef at = ftso_emit_at(e, operand, ftso_emit_i64(e, r * b->pixel_step)),
+                     x = ftso_emit_splat(e, ftso_emit_load(e, at));
+        for (int k = 0; k < b->vectors; k++)
+            sums[r * b->vectors + k] = ftso_emit_fma(e, x, w[k], sums[r * b->vectors + k]);
+    }
+}
+
+/* Floats from the weights of one step to those of the next. */
+static int64_t step_floats(const ftso_emitter *e, const tile_block *b)
+{
+    return (int64_t)b->vectors * e->target.vector_floats;
+}
+
+/* Sum over the first `channels` channels of one tap, into the sums: a loop, for vectors of one pixel. */
+static void emit_channels_loop(ftso_emitter *e, int64_t channels, const tile_block *b,
                                LLVMValueRef operand, LLVMValueRef weights, const ftso_asked *ahead,
                                LLVMValueRef *sums)
 {
-    int count = b->pixels * b->vectors, v = e->target.vector_floats;
+    int count = b->pixels * b->vectors;
+    if (channels == 0) return;
     ftso_loop loop;
-    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, c->operand_channels), 1, true,
-                   sums, count);
-    LLVMValueRef panel =
-        ftso_emit_at(e, weights, ftso_emit_mul(e, loop.index, (int64_t)b->vectors * v));
-    LLVMValueRef at = ftso_emit_at(e, operand, loop.index), w[MAX_VECTORS], next[FTSO_MAX_CARRIED];
-    for (int k = 0; k < b->vectors; k++)
-        w[k] = ftso_emit_load_vector(e, ftso_emit_at(e, panel, ftso_emit_i64(e, (int64_t)k * v)));
-    for (int r = 0; r < b->pixels; r++) {
-        LLVMValueRef x = ftso_emit_splat(
-            e, ftso_emit_load(e, ftso_emit_at(e, at, ftso_emit_i64(e, r * b->pixel_step))));
-        for (int k = 0; k < b->vectors; k++)
-            next[r * b->vectors + k] = ftso_emit_fma(e, x, w[k], loop.carried[r * b->vectors + k]);
-    }
+    ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, channels), 1, true, sums, count);
+    for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
+    LLVMValueRef panel = ftso_emit_mul(e, loop.index, step_floats(e, b));
+    emit_step(e, b, ftso_emit_at(e, operand, loop.index), ftso_emit_at(e, weights, panel), 0,
+              b->pixels, sums);
     ftso_ask(e, ahead, loop.index);
-    ftso_emit_loop_end(e, &loop, next);
+    ftso_emit_loop_end(e, &loop, sums);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
 }
 
@@ -198,7 +214,7 @@ static void emit_channels(ftso_emitter *e, const ftso_contraction *c, const tile
     if (e->pixels > 1)
         emit_thin_channels(e, c, b, operand, weights, ahead, sums);
     else
-        emit_channels_loop(e, c, b, operand, weights, ahead, sums);
+        emit_channels_loop(e, c->operand_channels, b, operand, weights, ahead, sums);
 }
 
 LLVMValueRef ftso_contraction_result_at(ftso_emitter *e, const ftso_contraction *c,
@@ -259,6 +275,33 @@ static int64_t steps_of_tap(const ftso_emitter *e, const ftso_contraction *c)
     return e->pixels > 1 ? 1 : c->operand_channels;
 }
 
+/* Pixels [first, end) of the block, whose sums are done. */
+static void store_pixels(ftso_emitter *e, const ftso_contraction *c, const tile_block *b, int first,
+                         int end, const LLVMValueRef *sums)
+{
+    for (int r = first; r < end; r++)
+        ftso_contraction_results(e, c, number_of(e, b, r), b->channel, 0, b->vectors,
+                                 &sums[r * b->vectors]);
+}
+
+/* A window's only tap, its last steps for some pixels at a time, which are stored then. */
+static void emit_only_tap(ftso_emitter *e, const ftso_contraction *c, const tile_block *b,
+                          LLVMValueRef weights, int last_steps, LLVMValueRef *sums)
+{
+    int64_t begin = c->operand_channels - last_steps;
+    emit_channels_loop(e, begin, b, b->operand, weights, &b->ahead, sums);
+    for (int r = 0; r < b->pixels; r += FTSO_LAST_ROWS) {
+        int end = r + FTSO_LAST_ROWS < b->pixels ? r + FTSO_LAST_ROWS : b->pixels;
+        for (int64_t i = begin; i < c->operand_channels; i++) {
+            emit_step(e, b, ftso_emit_at(e, b->operand, ftso_emit_i64(e, i)),
+                      ftso_emit_at(e, weights, ftso_emit_i64(e, i * step_floats(e, b))), r, end,
+                      sums);
+            if (r == 0) ftso_ask(e, &b->ahead, ftso_emit_i64(e, i));
+        }
+        store_pixels(e, c, b, r, end, sums);
+    }
+}
+
 static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p,
                        const tile_block *b)
 {
@@ -275,6 +318,11 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     if (p->taps_h * p->taps_w == 1) {
         LLVMValueRef tap =
             ftso_emit_i64(e, (p->first_kh * c->taps.kernel_w + p->first_kw) * tap_floats);
+        int last_steps = ftso_block_last_steps(e, count, c->operand_channels);
+        if (last_steps) {
+            emit_only_tap(e, c, b, ftso_emit_at(e, b->weights, tap), last_steps, sums);
+            return;
+        }
         emit_channels(e, c, b, b->operand, ftso_emit_at(e, b->weights, tap), &b->ahead, sums);
     } else if (p->taps_h) {
         ftso_loop h, w;
@@ -301,9 +349,7 @@ static void emit_block(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
         ftso_emit_loop_end(e, &h, sums);
         for (int i = 0; i < count; i++) sums[i] = h.carried[i];
     }
-    for (int r = 0; r < b->pixels; r++)
-        ftso_contraction_results(e, c, number_of(e, b, r), b->channel, 0, b->vectors,
-                                 &sums[r * b->vectors]);
+    store_pixels(e, c, b, 0, b->pixels, sums);
 }
 
 /* Steps of a block: each that asks for lines. */

@@ -6,7 +6,7 @@
  */
 #include "kernels/kernels_internal.h"
 
-enum { BUDGET_FLOATS = 8192, MOST_ASKED = 4 };
+enum { BUDGET_FLOATS = 8192, MOST_ASKED = 4, MAX_VECTORS = 8 };
 
 /* What one tap sees: x under the first output, and the tap's sums. */
 typedef struct seen_by {
@@ -19,6 +19,25 @@ typedef struct seen_by {
 static int64_t slot_floats(const ftso_gradient *g)
 {
     return g->taps.kernel_h * g->taps.kernel_w * g->inputs * g->sum_floats;
+}
+
+/* One step: what input channels [first, end) of the block add up at one pixel, or vector of several. */
+static void emit_step(ftso_emitter *e, LLVMValueRef x, LLVMValueRef dy, int first, int end,
+                      int vectors, LLVMValueRef *sums)
+{
+    LLVMValueRef right[MAX_VECTORS];
+    for (int k = 0; k < vectors; k++) {
+        LLVMValueRef lanes = ftso_emit_i64(e, (int64_t)k * e->target.vector_floats);
+        right[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy, lanes));
+    }
+    LLVMValueRef thin = e->pixels > 1 ? ftso_emit_load_vector(e, x) : NULL;
+    for (int r = first; r < end; r++) {
+        LLVMValueRef spread =
+            thin ? ftso_emit_spread_lane(e, thin, r)
+                 : ftso_emit_splat(e, ftso_emit_load(e, ftso_emit_at(e, x, ftso_emit_i64(e, r))));
+        for (int k = 0; k < vectors; k++)
+            sums[r * vectors + k] = ftso_emit_fma(e, spread, right[k], sums[r * vectors + k]);
+    }
 }
 
 /* Sums of `rows` input channels from `channel` on and `vectors` output vectors from float `lane` on. Asks for lines ahead,
@@ -35,8 +54,8 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
             dy_gap = g->dy_row - steps * dy_pixel;
     LLVMValueRef to =
         ftso_emit_at(e, t->slot, ftso_emit_add(e, ftso_emit_mul(e, channel, g->sum_floats), lane));
-    LLVMValueRef sums[FTSO_MAX_CARRIED], next[FTSO_MAX_CARRIED], dy[8];
-    FTSO_ASSERT(count + 2 + MOST_ASKED <= FTSO_MAX_CARRIED && vectors <= (int)FTSO_COUNT(dy));
+    LLVMValueRef sums[FTSO_MAX_CARRIED];
+    FTSO_ASSERT(count + 2 + MOST_ASKED <= FTSO_MAX_CARRIED && vectors <= MAX_VECTORS);
     int64_t offset[FTSO_MAX_CARRIED];
     for (int i = 0; i < count; i++) {
         offset[i] = i / vectors * g->sum_floats + (int64_t)(i % vectors) * v;
@@ -49,40 +68,46 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     for (int i = 0; i < ahead->width; i++) sums[carried++] = ahead->at[i];
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
+    /* a band whose rows are counted while it runs may have none */
+    int last_steps = one_run && !g->rows ? ftso_block_last_steps(e, count, steps) : 0;
     LLVMValueRef rows_here = g->rows ? g->rows : ftso_emit_i64(e, g->band.rows),
                  one = ftso_emit_i64(e, 1), columns = ftso_emit_i64(e, steps);
     ftso_loop row, column;
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), one_run ? one : rows_here, 1, !g->rows, sums,
                    carried);
     ftso_emit_loop(e, &column, ftso_emit_i64(e, 0),
-                   one_run ? ftso_emit_mul(e, rows_here, steps) : columns, 1, !(one_run && g->rows),
-                   row.carried, carried);
-    LLVMValueRef x_at = column.carried[count], dy_at = column.carried[count + 1];
-    for (int k = 0; k < vectors; k++)
-        dy[k] = ftso_emit_load_vector(e, ftso_emit_at(e, dy_at, ftso_emit_i64(e, (int64_t)k * v)));
-    LLVMValueRef thin = e->pixels > 1 ? ftso_emit_load_vector(e, x_at) : NULL;
-    for (int r = 0; r < rows; r++) {
-        LLVMValueRef spread =
-            thin
-                ? ftso_emit_spread_lane(e, thin, r)
-                : ftso_emit_splat(e, ftso_emit_load(e, ftso_emit_at(e, x_at, ftso_emit_i64(e, r))));
-        for (int k = 0; k < vectors; k++)
-            next[r * vectors + k] =
-                ftso_emit_fma(e, spread, dy[k], column.carried[r * vectors + k]);
-    }
-    next[count] = ftso_emit_at(e, x_at, ftso_emit_i64(e, x_pixel));
-    next[count + 1] = ftso_emit_at(e, dy_at, ftso_emit_i64(e, dy_pixel));
+                   one_run ? ftso_emit_add(e, ftso_emit_mul(e, rows_here, steps),
+                                           ftso_emit_i64(e, -last_steps))
+                           : columns,
+                   1, !(one_run && g->rows) && last_steps < steps, row.carried, carried);
+    for (int i = 0; i < count; i++) sums[i] = column.carried[i];
+    emit_step(e, column.carried[count], column.carried[count + 1], 0, rows, vectors, sums);
+    sums[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_pixel));
+    sums[count + 1] = ftso_emit_at(e, column.carried[count + 1], ftso_emit_i64(e, dy_pixel));
     for (int i = count + 2; i < carried; i++) {
         ftso_emit_prefetch(e, column.carried[i]);
-        next[i] = ftso_emit_at(e, column.carried[i], ftso_emit_i64(e, FTSO_LINE_FLOATS));
+        sums[i] = ftso_emit_at(e, column.carried[i], ftso_emit_i64(e, FTSO_LINE_FLOATS));
     }
-    ftso_emit_loop_end(e, &column, next);
+    ftso_emit_loop_end(e, &column, sums);
     column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_gap));
     column.carried[count + 1] =
         ftso_emit_at(e, column.carried[count + 1], ftso_emit_i64(e, dy_gap));
     ftso_emit_loop_end(e, &row, column.carried);
-    for (int i = 0; i < count; i++)
-        ftso_emit_store(e, row.carried[i], ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
+    for (int i = 0; i < carried; i++) sums[i] = row.carried[i];
+    for (int r = 0; r < rows; r += FTSO_LAST_ROWS) {
+        int end = r + FTSO_LAST_ROWS < rows ? r + FTSO_LAST_ROWS : rows;
+        for (int64_t step = 0; step < last_steps; step++) {
+            emit_step(e, ftso_emit_at(e, sums[count], ftso_emit_i64(e, step * x_pixel)),
+                      ftso_emit_at(e, sums[count + 1], ftso_emit_i64(e, step * dy_pixel)), r, end,
+                      vectors, sums);
+            for (int i = count + 2; r == 0 && i < carried; i++) {
+                LLVMValueRef lines = ftso_emit_i64(e, step * FTSO_LINE_FLOATS);
+                ftso_emit_prefetch(e, ftso_emit_at(e, sums[i], lines));
+            }
+        }
+        for (int i = r * vectors; i < end * vectors; i++)
+            ftso_emit_store(e, sums[i], ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
+    }
 }
 
 /* Input channels at a time: all of them where they share a vector. */
