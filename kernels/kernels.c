@@ -100,8 +100,9 @@ int ftso_block_vectors(const ftso_emitter *e, int vectors, int64_t run)
 
 int ftso_block_last_steps(const ftso_emitter *e, int sums, int64_t steps)
 {
-    enum { FEW_SUMS = 8, LAST_STEPS = 4 };
-    if (sums <= FEW_SUMS || e->pixels > 1) return 0;
+    /* measured on a processor with so few (Zen 3) alone */
+    enum { FEW_SUMS = 8, LAST_STEPS = 4, FEW_REGISTERS = 16 };
+    if (sums <= FEW_SUMS || e->pixels > 1 || e->target.vector_registers > FEW_REGISTERS) return 0;
     return steps < LAST_STEPS ? (int)steps : LAST_STEPS;
 }
 

@@ -27,7 +27,7 @@ int ftso_block_vectors(const ftso_emitter *e, int vectors, int64_t run);
 /*
  * A block's sums are stored when its steps are done, but a processor has room for few stores whose values are not there yet,
  * and dispatches nothing behind further ones. So the last of `steps` steps are made for FTSO_LAST_ROWS rows of the block at a
- * time, whose sums are stored at once. How many steps these are: none for blocks of few sums.
+ * time, whose sums are stored at once. How many steps these are: none for blocks of few sums, and none where there are 32 registers.
  */
 enum { FTSO_LAST_ROWS = 2 };
 int ftso_block_last_steps(const ftso_emitter *e, int sums, int64_t steps);
