@@ -13,7 +13,6 @@ trap '' PIPE # a peer that was killed is noted, and the others go on
 python=${PYTHON:-python3}
 
 note() { echo "$*" >>"$work/notes"; }
-has() { [[ " $peers " == *" $1 "* ]]; }
 number() { sed -nE "s/.*\"$1\": ([0-9.e+-]+).*/\1/p"; } # a member of one line of JSON
 spread_of() { sort -g "$1" | awk '{ v[NR] = $1 } END { m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2, v[1], v[NR] }'; }
 median_of() { local m; read -r m _ < <(spread_of "$1"); echo "$m"; }
@@ -263,6 +262,11 @@ unmarked() { # TITLE MARKS: lines of the peers that are not among $marked
   for ((i = 0; i < ${#words[@]}; i += 2)); do
     [[ $marked == *" ${words[i]} "* ]] || echo "| $1 | $(title_of "${words[i]}") | ${words[i + 1]} | - | not measured |" >>"$work/marks"
   done
+}
+mark_all() { # TITLE MARKS: of a row whose peers were all measured at once
+  local marked=
+  mark "$@"
+  unmarked "$@"
 }
 print_marks() {
   echo
