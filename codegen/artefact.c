@@ -116,6 +116,7 @@ static const field program_fields[] = {
     {PLAIN, AT(ftso_program, arena_bytes)},
     {PLAIN, AT(ftso_program, kept_bytes)},
     {PLAIN, AT(ftso_program, planned_batch)},
+    {PLAIN, AT(ftso_program, images_apart)},
     {PLAIN, AT(ftso_program, channel_round.vector)},
     {PLAIN, AT(ftso_program, channel_round.step)},
 };

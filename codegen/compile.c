@@ -446,6 +446,37 @@ static int64_t planned_batch(const ftso_graph *graph)
     return 1;
 }
 
+/* Whether another value lies where the output does, as the parts of a concatenation do. */
+static bool is_shared(const assembly *a, ftso_value output)
+{
+    const ftso_place *own = &a->plan->places[output];
+    for (size_t v = 0; v < a->graph->node_count; v++) {
+        const ftso_place *other = &a->plan->places[v];
+        if (v != output && other->stored &&
+            other->offset_bytes < own->offset_bytes + own->size_bytes &&
+            own->offset_bytes < other->offset_bytes + other->size_bytes)
+            return true;
+    }
+    return false;
+}
+
+/* Whether nothing is made of several images, and outputs have memory of their own while the program runs. */
+static bool images_are_apart(const assembly *a)
+{
+    for (size_t i = 0; i < a->schedule->region_count; i++) {
+        const ftso_region *region = &a->schedule->regions[i];
+        for (size_t k = 0; k < region->write_count; k++)
+            if (!ftso_graph_shape(a->graph, region->writes[k]).batched &&
+                !a->frozen.values[region->writes[k]])
+                return false;
+    }
+    for (size_t i = 0; i < a->graph->output_count; i++) {
+        const ftso_output *output = &a->graph->outputs[i];
+        if (output->state != FTSO_NO_VALUE || is_shared(a, output->value)) return false;
+    }
+    return true;
+}
+
 ftso_status ftso_compile(ftso_compiler *compiler, ftso_arena *arena, const ftso_schedule *schedule,
                          ftso_program **out_program, ftso_compile_report *report)
 {
@@ -468,6 +499,7 @@ ftso_status ftso_compile(ftso_compiler *compiler, ftso_arena *arena, const ftso_
                   .frozen = ftso_schedule_frozen(arena, schedule)};
     program->arena_bytes = plan->total_bytes;
     program->planned_batch = planned_batch(schedule->graph);
+    program->images_apart = images_are_apart(&a);
     program->channel_round = ftso_target_round(&compiler->options.target);
     program->launch_count = schedule->region_count;
     program->launches = FTSO_ARRAY(arena, ftso_launch, program->launch_count);

@@ -2,12 +2,14 @@
  * The runner: a program bound to memory, run launch by launch.
  *
  * In: a program, a pool, states. Out: slots filled and read in canonical order, launches run. Holds: one block of working memory
- * (or one for all runners of the same states), taken before the first run and never grown during one; launches run in order, a launch's prepare before its bodies before its finishes.
+ * (or one for all runners of the same states), taken before the first run and never grown during one; launches run in order, a
+ * launch's prepare before its bodies before its finishes; where images are apart, for some of them after others.
  * Start reading at ftso_runner_run.
  */
 #include "runtime_internal.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { LINE_BYTES = 64 };
 
@@ -19,6 +21,12 @@ typedef struct bound_launch {
     bool once, kept; /* the whole launch, or its prepare, only after a change of the states */
 } bound_launch;
 
+/* An address of a launch's that goes on from turn to turn: of an input or an output with a batch. */
+typedef struct walk {
+    float **address, *start;
+    int64_t image_floats;
+} walk;
+
 struct ftso_runner {
     const ftso_program *program;
     ftso_pool *pool;
@@ -26,6 +34,9 @@ struct ftso_runner {
     float **states;
     bound_launch *launches;
     float **addresses; /* all launches' buffers, one after another */
+    walk *walks;
+    size_t walk_count;
+    int64_t turn_images; /* that launches take at once */
     ftso_work own_work, *work;
     uint64_t bound_moves; /* work->moves that addresses were computed at */
     char *arena, *kept, *shared, *scratch;
@@ -97,18 +108,46 @@ static void fill_constants(const ftso_runner *runner)
     }
 }
 
+/* Floats of one image, as they lie there. */
+static int64_t image_floats(const ftso_program *program, const ftso_slot *slot)
+{
+    int64_t count = 1;
+    for (int d = 1; d < slot->rank; d++) count *= slot->dim[d];
+    if (slot->rank != 4) return count;
+    int64_t pixels = slot->dim[2] * slot->dim[3];
+    return pixels * ftso_stored_channels(slot->dim[1], pixels, program->channel_round);
+}
+
+/* Notes the address where it is of a slot with a batch. */
+static void note_walk(ftso_runner *runner, ftso_buffer buffer, float **at)
+{
+    const ftso_program *program = runner->program;
+    if (!program->images_apart || buffer.state != FTSO_IN_ARENA) return;
+    for (size_t i = 0; i < program->slot_count; i++) {
+        const ftso_slot *slot = &program->slots[i];
+        if (!slot->batched || slot->place.state != FTSO_IN_ARENA ||
+            slot->place.offset_bytes != buffer.offset_bytes)
+            continue;
+        runner->walks[runner->walk_count++] = (walk){at, *at, image_floats(program, slot)};
+        return;
+    }
+}
+
 static void bind_launches(ftso_runner *runner)
 {
     const ftso_program *program = runner->program;
     float **next = runner->addresses;
+    runner->walk_count = 0;
     for (size_t i = 0; i < program->launch_count; i++) {
         const ftso_launch *launch = &program->launches[i];
         bool kept = launch->prepared_once;
         char *shared = kept ? runner->kept + launch->kept_offset_bytes : runner->shared;
         runner->launches[i] =
             (bound_launch){&launch->kernels, next, (float *)shared, launch->once, kept};
-        for (size_t b = 0; b < launch->buffer_count; b++)
-            *next++ = address(runner, launch->buffers[b]);
+        for (size_t b = 0; b < launch->buffer_count; b++) {
+            *next = address(runner, launch->buffers[b]);
+            note_walk(runner, launch->buffers[b], next++);
+        }
     }
 }
 
@@ -152,6 +191,24 @@ static ftso_status take_memory(ftso_runner *runner, ftso_states *states)
     return ftso_work_reserve(runner->work, runner->total_bytes, runner->pool);
 }
 
+/*
+ * Images that launches take at once where images are apart: so many that what is made of them stays in the last cache, and that
+ * each thread has items enough.
+ */
+static int64_t turn_images(const ftso_program *program, int threads)
+{
+    enum { ITEMS_OF_A_THREAD = 4 };
+    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    int64_t least = 1, image = program->arena_bytes / program->planned_batch + 1;
+    if (!program->images_apart || cache <= 0) return program->planned_batch;
+    for (size_t i = 0; i < program->launch_count; i++)
+        if (program->launches[i].kernels.images_per_item > least)
+            least = program->launches[i].kernels.images_per_item;
+    least *= threads * ITEMS_OF_A_THREAD;
+    int64_t fit = cache / image / least * least;
+    return fit > least ? fit : least;
+}
+
 ftso_status ftso_runner_new(const ftso_program *program, ftso_pool *pool, ftso_states *states,
                             ftso_runner **out_runner)
 {
@@ -167,8 +224,10 @@ ftso_status ftso_runner_new(const ftso_program *program, ftso_pool *pool, ftso_s
     runner->states = ftso_mem_alloc(sizeof(float *) * program->state_count);
     runner->launches = ftso_mem_alloc(sizeof(bound_launch) * program->launch_count);
     runner->addresses = ftso_mem_alloc(sizeof(float *) * buffers);
+    runner->walks = ftso_mem_alloc(sizeof(walk) * buffers);
+    runner->turn_images = turn_images(program, ftso_pool_threads(pool));
     ftso_status status = FTSO_STATUS_OK;
-    if (!runner->states || !runner->launches || !runner->addresses)
+    if (!runner->states || !runner->launches || !runner->addresses || !runner->walks)
         status = ftso_error(FTSO_ERROR_LIMIT, "no memory for a runner");
     if (status.code == FTSO_OK) status = take_memory(runner, states);
     if (status.code == FTSO_OK) status = bind_states(runner, states);
@@ -187,6 +246,7 @@ void ftso_runner_free(ftso_runner *runner)
     ftso_states_free(runner->own_states);
     if (runner->work && runner->work->user == runner) runner->work->user = NULL;
     ftso_work_deinit(&runner->own_work);
+    ftso_mem_free(runner->walks);
     ftso_mem_free(runner->addresses);
     ftso_mem_free(runner->launches);
     ftso_mem_free(runner->states);
@@ -336,20 +396,34 @@ static void run_launch(ftso_runner *runner, const bound_launch *launch, int64_t 
     }
 }
 
+/* All launches, for `images` images from number `first` on. */
+static void run_turn(ftso_runner *runner, int64_t first, int64_t images, bool fresh,
+                     double *seconds)
+{
+    for (size_t i = 0; i < runner->walk_count; i++) {
+        const walk *w = &runner->walks[i];
+        *w->address = w->start + first * w->image_floats;
+    }
+    double before = seconds ? ftso_clock_s() : 0;
+    for (size_t i = 0; i < runner->program->launch_count; i++) {
+        run_launch(runner, &runner->launches[i], images, fresh);
+        if (seconds) {
+            double now = ftso_clock_s();
+            seconds[i] += now - before;
+            before = now;
+        }
+    }
+}
+
 void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds)
 {
     const ftso_program *program = runner->program;
     FTSO_ASSERT(batch >= 1 && batch <= program->planned_batch);
     enter(runner);
     bool fresh = runner->kept_changes == *runner->changes;
-    double before = seconds ? ftso_clock_s() : 0;
-    for (size_t i = 0; i < program->launch_count; i++) {
-        run_launch(runner, &runner->launches[i], batch, fresh);
-        if (seconds) {
-            double now = ftso_clock_s();
-            seconds[i] += now - before;
-            before = now;
-        }
+    for (int64_t first = 0; first < batch; first += runner->turn_images) {
+        int64_t left = batch - first, images = runner->turn_images;
+        run_turn(runner, first, left < images ? left : images, fresh || first, seconds);
     }
     *runner->changes += runner->updates_states;
     runner->kept_changes = *runner->changes;
@@ -357,6 +431,12 @@ void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds)
         const ftso_copy *copy = &program->copies[i];
         memmove(address(runner, copy->to), address(runner, copy->from), (size_t)copy->size_bytes);
     }
+}
+
+void ftso_runner_take_turns(ftso_runner *runner, int64_t images)
+{
+    FTSO_ASSERT(images >= 1);
+    if (runner->program->images_apart) runner->turn_images = images;
 }
 
 void ftso_runner_poison(ftso_runner *runner)

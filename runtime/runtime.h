@@ -165,6 +165,8 @@ typedef struct ftso_program {
     int64_t arena_bytes;
     int64_t kept_bytes; /* shared memory of launches whose content stays from run to run */
     int64_t planned_batch;
+    bool
+        images_apart; /* what is made of an image follows from it and from states alone: a run may take some after others */
     ftso_round channel_round;
 } ftso_program;
 
@@ -206,6 +208,11 @@ void ftso_runner_read(ftso_runner *runner, const char *name, float *data, int64_
 /* Runs the launches in order with n = batch images; what depends on states alone only where a state was written since, by
  * ftso_runner_write or by a run that updates states. With `seconds`, adds each launch's time to seconds[launch]. */
 void ftso_runner_run(ftso_runner *runner, int64_t batch, double *seconds);
+/*
+ * For tests: where images are apart, a run takes so many at once (1 or more) from here on. Results do not depend on it. Without this
+ * call so many as the last cache holds, yet some for each thread: what one launch leaves of them the next finds there.
+ */
+void ftso_runner_take_turns(ftso_runner *runner, int64_t images);
 /* For tests: fills all memory that a right program does not read before writing it with NaN. Call before inputs are written. */
 void ftso_runner_poison(ftso_runner *runner);
 

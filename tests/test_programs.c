@@ -35,16 +35,17 @@ static ftso_interp *interpret(const ftso_graph *graph, const ftso_element *eleme
     return interp;
 }
 
-/* Everything that a program gives: its outputs one after another. */
+/* Everything that a program gives: its outputs one after another; where images are apart, from `turn` of them at a time. */
 static float *outputs_of(ftso_arena *arena, const ftso_program *program, const ftso_graph *graph,
                          const nets_leaf *leaves, size_t count, int64_t batch, int threads,
-                         size_t *out_total)
+                         int64_t turn, size_t *out_total)
 {
     ftso_pool *pool;
     ftso_runner *runner;
     test_ok(ftso_pool_new(threads, false, &pool));
     test_ok(ftso_runner_new(program, pool, NULL, &runner));
     ftso_runner_poison(runner);
+    ftso_runner_take_turns(runner, turn);
     for (size_t i = 0; i < count; i++) {
         float *data = FTSO_ARRAY(arena, float, leaves[i].count);
         for (size_t k = 0; k < leaves[i].count; k++) data[k] = (float)leaves[i].data[k];
@@ -165,6 +166,7 @@ static void check(const ftso_graph *plain, const char *what, const char *cpu, si
         test_ok(ftso_compiler_new(&options, &compilers[t]));
         test_ok(ftso_compile(compilers[t], &arena, schedule, &programs[t], NULL));
     }
+    assert_int_equal(programs[0]->images_apart, strstr(what, "inference") != NULL);
     double worst = 0;
     int64_t planned = programs[0]->planned_batch, batches[] = {planned, planned - 1, 1};
     for (size_t b = 0; b < FTSO_COUNT(batches); b++) {
@@ -187,16 +189,17 @@ static void check(const ftso_graph *plain, const char *what, const char *cpu, si
         for (size_t t = 0; t < tuning_count; t++)
             for (int threads = 1; threads <= MOST_THREADS; threads++) {
                 const float *results = outputs_of(&arena, programs[t], plain, leaves, count,
-                                                  batches[b], threads, &total);
+                                                  batches[b], threads, threads % 3 + 1, &total);
                 if (!first) {
                     first = results;
                     double share = compare(&of, results, batches[b], what);
                     worst = share > worst ? share : worst;
                 }
                 if (memcmp(first, results, total * sizeof *results) != 0)
-                    fail_msg(
-                        "%s on %s, batch %lld: %d threads, register block %zu give other bytes",
-                        what, cpu, (long long)batches[b], threads, t);
+                    fail_msg("%s on %s, batch %lld: %d threads, %d images a turn, register block "
+                             "%zu give "
+                             "other bytes",
+                             what, cpu, (long long)batches[b], threads, threads % 3 + 1, t);
             }
         ftso_interp_free(exact);
         ftso_interp_free(rounded);

@@ -62,7 +62,12 @@ static void find_lifetimes(planner *p)
         for (size_t i = 0; i < region->read_count; i++) touch(p, region->reads[i], r);
         for (size_t i = 0; i < region->write_count; i++) touch(p, region->writes[i], r);
     }
-    for (size_t i = 0; i < p->graph->output_count; i++) touch(p, p->graph->outputs[i].value, end);
+    for (size_t i = 0; i < p->graph->output_count; i++) {
+        ftso_value output = p->graph->outputs[i].value;
+        touch(p, output, end);
+        /* a run that takes some images after others keeps what was made of those before */
+        if (p->graph->nodes[output].shape.batched) touch(p, output, 0);
+    }
     const ftso_frozen frozen = ftso_schedule_frozen(&p->arena, p->schedule);
     for (size_t r = 0; r < end; r++)
         for (size_t i = 0; frozen.regions[r] && i < p->schedule->regions[r].write_count; i++) {
