@@ -81,81 +81,94 @@ void ftso_touch(ftso_emitter *e, const ftso_ahead *images)
     }
 }
 
-void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out)
+void ftso_ahead_deal(ftso_emitter *e, const ftso_ahead *ahead, const int64_t *work, size_t count,
+                     ftso_ahead *out)
 {
-    int64_t all_lines = 0, all_steps = 0, lines = 0, passed = 0;
-    for (int i = 0; i < ahead->count; i++) all_lines += ahead->lines[i];
-    for (size_t c = 0; c < count; c++) all_steps += steps[c];
+    int64_t all_lines = 0, all_work = 0, dealt = 0, passed = 0, taken = 0;
     int next = 0;
+    for (int i = 0; i < ahead->count; i++) all_lines += ahead->lines[i];
+    for (size_t c = 0; c < count; c++) all_work += work[c];
     for (size_t c = 0; c < count; c++) {
-        passed += steps[c];
+        passed += work[c];
         out[c].count = 0;
-        /* an image goes to the loop in whose share of the steps the middle of its lines falls; what is left to the last */
-        for (; next < ahead->count; next++) {
-            int64_t own = ahead->lines[next];
-            if (c + 1 < count && (2 * lines + own) * all_steps > 2 * passed * all_lines) break;
-            out[c].at[out[c].count] = ahead->at[next];
-            out[c].lines[out[c].count++] = own;
-            lines += own;
+        int64_t until = all_work ? all_lines * passed / all_work : 0;
+        while (next < ahead->count && dealt < until) {
+            int64_t left = ahead->lines[next] - taken,
+                    lines = left < until - dealt ? left : until - dealt;
+            LLVMValueRef floats = ftso_emit_i64(e, taken * FTSO_LINE_FLOATS);
+            out[c].at[out[c].count] = ftso_emit_at(e, ahead->at[next], floats);
+            out[c].lines[out[c].count++] = lines;
+            dealt += lines;
+            taken = lines < left ? taken + lines : 0;
+            next += lines == left;
         }
     }
 }
 
-/* Turns that one image takes, a line each step. */
-static int64_t turns_of(const ftso_ahead *ahead, int i, int64_t steps)
+/* Turns that one image takes, so many floats each step. */
+static int64_t turns_of(const ftso_ahead *ahead, int i, int64_t steps, int64_t floats)
 {
-    return (ahead->lines[i] + steps - 1) / steps;
+    int64_t of_turn = steps * floats;
+    return (ahead->lines[i] * FTSO_LINE_FLOATS + of_turn - 1) / of_turn;
 }
 
-int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most)
+static int64_t all_turns(const ftso_ahead *ahead, int64_t steps, int64_t floats)
+{
+    int64_t all = 0;
+    for (int i = 0; i < ahead->count; i++) all += turns_of(ahead, i, steps, floats);
+    return all;
+}
+
+ftso_pace ftso_ahead_pace(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most)
 {
     FTSO_ASSERT(most <= FTSO_MAX_ASKED);
-    if (!ahead || turns == 0 || steps == 0) return 0;
-    int64_t needed = 0;
-    for (int i = 0; i < ahead->count; i++) needed += turns_of(ahead, i, steps);
-    int64_t width = (needed + turns - 1) / turns;
-    return width < most ? (int)width : most;
+    ftso_pace pace = {.floats = FTSO_LINE_FLOATS};
+    if (!ahead || ahead->count == 0 || turns == 0 || steps == 0) return pace;
+    while (pace.floats > 1 && all_turns(ahead, steps, pace.floats - 1) <= turns) pace.floats--;
+    int64_t images = (all_turns(ahead, steps, pace.floats) + turns - 1) / turns;
+    pace.images = images < most ? (int)images : most;
+    return pace;
 }
 
 /* The first line that turn number `turn` asks for, of one image at a time. */
 static LLVMValueRef line_of_turn(ftso_emitter *e, const ftso_ahead *ahead, int64_t steps,
-                                 LLVMValueRef turn, LLVMValueRef idle)
+                                 int64_t floats, LLVMValueRef turn, LLVMValueRef idle)
 {
     LLVMValueRef at = idle;
-    int64_t before = 0;
-    for (int i = 0; i < ahead->count; i++) before += turns_of(ahead, i, steps);
+    int64_t before = all_turns(ahead, steps, floats);
     for (int i = ahead->count - 1; i >= 0; i--) {
         LLVMValueRef mine =
             LLVMBuildICmp(e->builder, LLVMIntSLT, turn, ftso_emit_i64(e, before), "");
-        before -= turns_of(ahead, i, steps);
-        LLVMValueRef done = ftso_emit_mul(e, ftso_emit_add(e, turn, ftso_emit_i64(e, -before)),
-                                          steps * FTSO_LINE_FLOATS);
+        before -= turns_of(ahead, i, steps, floats);
+        LLVMValueRef done =
+            ftso_emit_mul(e, ftso_emit_add(e, turn, ftso_emit_i64(e, -before)), steps * floats);
         at = LLVMBuildSelect(e->builder, mine, ftso_emit_at(e, ahead->at[i], done), at, "");
     }
     return at;
 }
 
-ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
+ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, ftso_pace pace, int64_t steps,
                            LLVMValueRef turn, LLVMValueRef idle)
 {
-    ftso_asked asked = {.width = width};
-    LLVMValueRef first = ftso_emit_mul(e, turn, width);
-    for (int i = 0; i < width; i++)
-        asked.at[i] =
-            line_of_turn(e, ahead, steps, ftso_emit_add(e, first, ftso_emit_i64(e, i)), idle);
+    ftso_asked asked = {.pace = pace};
+    LLVMValueRef first = ftso_emit_mul(e, turn, pace.images);
+    for (int i = 0; i < pace.images; i++)
+        asked.at[i] = line_of_turn(e, ahead, steps, pace.floats,
+                                   ftso_emit_add(e, first, ftso_emit_i64(e, i)), idle);
     return asked;
 }
 
 ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps)
 {
-    ftso_asked later = {.width = asked->width};
-    LLVMValueRef floats = ftso_emit_mul(e, steps, FTSO_LINE_FLOATS);
-    for (int i = 0; i < asked->width; i++) later.at[i] = ftso_emit_at(e, asked->at[i], floats);
+    ftso_asked later = {.pace = asked->pace};
+    LLVMValueRef floats = ftso_emit_mul(e, steps, asked->pace.floats);
+    for (int i = 0; i < asked->pace.images; i++)
+        later.at[i] = ftso_emit_at(e, asked->at[i], floats);
     return later;
 }
 
 void ftso_ask(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef step)
 {
     ftso_asked now = ftso_asked_after(e, asked, step);
-    for (int i = 0; i < now.width; i++) ftso_emit_prefetch(e, now.at[i]);
+    for (int i = 0; i < now.pace.images; i++) ftso_emit_prefetch(e, now.at[i]);
 }

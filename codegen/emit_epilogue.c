@@ -25,6 +25,7 @@ enum {
     PIXELS_AT_ONCE = 4,
     MAX_IMAGES = 64,
     MOST_ASKED = 8,
+    VECTOR_WORK = 8, /* multiply-adds that take as long as a vector does here */
     MAX_SUMS = FTSO_MAX_CARRIED / MAX_CHUNK
 };
 
@@ -198,7 +199,7 @@ static void add_pixel(ftso_emitter *e, const pass *p, const span *c, LLVMValueRe
     }
 }
 
-static const ftso_asked nothing = {.width = 0};
+static const ftso_asked nothing = {.pace = {0}};
 
 /* Vectors of pixels that a round of a loop takes. */
 static int pixels_at_once(const ftso_emitter *e, int vectors)
@@ -215,7 +216,7 @@ static void add_pixels(ftso_emitter *e, const pass *p, const span *c, LLVMValueR
     ftso_loop loop;
     ftso_emit_loop(e, &loop, begin, end, pixels, false, sums, count);
     for (int i = 0; i < count; i++) sums[i] = loop.carried[i];
-    if (asked->width) {
+    if (asked->pace.images) {
         LLVMValueRef done = LLVMBuildSub(e->builder, loop.index, begin, "");
         ftso_ask(e, asked, LLVMBuildUDiv(e->builder, done, ftso_emit_i64(e, pixels), ""));
     }
@@ -266,7 +267,7 @@ static ftso_asked asked_of_block(ftso_emitter *e, const pass *p, LLVMValueRef be
             steps = FTSO_SUM_PIXELS / pixels_at_once(e, vectors),
             turns = ((int64_t)LLVMConstIntGetSExtValue(p->end) + block - 1) / block;
     LLVMValueRef turn = LLVMBuildUDiv(e->builder, begin, ftso_emit_i64(e, block), "");
-    return ftso_ahead_turn(e, p->ahead, ftso_ahead_width(p->ahead, turns, steps, MOST_ASKED), steps,
+    return ftso_ahead_turn(e, p->ahead, ftso_ahead_pace(p->ahead, turns, steps, MOST_ASKED), steps,
                            turn, e->scratch);
 }
 
@@ -410,13 +411,13 @@ static int uneven_passes(ftso_emitter *e, const ftso_epilogue *epilogue)
     return passes;
 }
 
-int64_t ftso_emit_epilogue_steps(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels)
+int64_t ftso_emit_epilogue_work(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels)
 {
     group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
     if (epilogue->kept_count || !make_groups(e, epilogue, groups) || !groups->sum_count) return 0;
     int chunk = chunk_of(e, epilogue, groups);
     if (chunk * ftso_emit_unit(e) != ftso_emit_round(e, groups->channels)) return 0;
-    return pixels / ((int64_t)e->pixels * pixels_at_once(e, chunk));
+    return pixels / e->pixels * chunk * VECTOR_WORK;
 }
 
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch)

@@ -248,21 +248,28 @@ typedef struct ftso_ahead_band {
 ftso_ahead ftso_ahead_of(ftso_emitter *e, const ftso_ahead_band *band);
 /* Loads every line now, image by image: a processor that sees streams fetches their next lines faster than those it is asked for. */
 void ftso_touch(ftso_emitter *e, const ftso_ahead *images);
-/* Deals the images out to `count` loops that run one after another, by the steps that each has to ask in. */
-void ftso_ahead_deal(const ftso_ahead *ahead, const int64_t *steps, size_t count, ftso_ahead *out);
+/* Deals the lines out to `count` loops that run one after another, by the work that each does: its multiply-adds of vectors,
+ * or what takes as long. */
+void ftso_ahead_deal(ftso_emitter *e, const ftso_ahead *ahead, const int64_t *work, size_t count,
+                     ftso_ahead *out);
 /*
- * A turn is so many steps, each of which asks for a line of some images. How many images at a time, so that all lines are
- * asked for within so many turns; `most` at the most. NULL asks for nothing.
+ * A turn is so many steps, each of which asks for a line of some images. The pace at which all lines are asked for within so many
+ * turns: `most` images at a time at the most. Where there are more steps than lines, several in a row ask for the same one, so
+ * that lines are on their way evenly. NULL asks for nothing.
  */
 enum { FTSO_MAX_ASKED = 16 };
-int ftso_ahead_width(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most);
-/* What one turn asks for: the next lines of `width` images. */
+typedef struct ftso_pace {
+    int images;     /* at a time; 0: nothing */
+    int64_t floats; /* of an image, from step to step: a line or a part of one */
+} ftso_pace;
+ftso_pace ftso_ahead_pace(const ftso_ahead *ahead, int64_t turns, int64_t steps, int most);
+/* What one turn asks for: the next lines of some images. */
 typedef struct ftso_asked {
     LLVMValueRef at[FTSO_MAX_ASKED];
-    int width; /* 0: nothing */
+    ftso_pace pace;
 } ftso_asked;
 /* Of turn number `turn`; of `idle`, which is there, where no image is left. */
-ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, int width, int64_t steps,
+ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, ftso_pace pace, int64_t steps,
                            LLVMValueRef turn, LLVMValueRef idle);
 /* The same, so many steps later. */
 ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps);
@@ -296,8 +303,8 @@ ftso_epilogue ftso_emit_epilogue_plan(ftso_emitter *e, int64_t shared_offset);
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch);
 /* The choice itself, inside ftso_emit_epilogue_place. */
 void ftso_emit_choose_kept(ftso_emitter *e, ftso_epilogue *epilogue, int64_t *scratch);
-/* Steps of a run over `pixels` pixels that can ask for lines ahead; 0: it has no such loop. */
-int64_t ftso_emit_epilogue_steps(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels);
+/* The work of a run over `pixels` pixels that can ask for lines ahead; 0: it has no such loop. */
+int64_t ftso_emit_epilogue_work(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels);
 /* Clears this item's slot. */
 void ftso_emit_epilogue_begin(ftso_emitter *e, const ftso_epilogue *epilogue);
 /*

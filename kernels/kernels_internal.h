@@ -207,8 +207,8 @@ LLVMValueRef ftso_contraction_result_at(ftso_emitter *e, const ftso_contraction 
 void ftso_contraction_results(ftso_emitter *e, const ftso_contraction *c, LLVMValueRef number,
                               LLVMValueRef channel, int vector, int count,
                               const LLVMValueRef *sums);
-/* How many steps of a band can ask for lines ahead. */
-int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c);
+/* The work of a band that can ask for lines ahead. */
+int64_t ftso_contraction_work(const ftso_emitter *e, const ftso_contraction *c);
 
 /*
  * Winograd's minimal filtering for a contraction (winograd.c): patches of the tile become points, each point's products are a
@@ -216,12 +216,12 @@ int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c)
  */
 typedef struct ftso_winograd ftso_winograd;
 
-/* A block of output vectors, from `channel` and `first` vectors on; `turn`, `width`: of the lines that it asks for ahead. */
+/* A block of output vectors, from `channel` and `first` vectors on; `turn`, `pace`: of the lines that it asks for ahead. */
 typedef struct ftso_contraction_block {
     int vectors, first;
     LLVMValueRef weights, channel;
     LLVMValueRef turn; /* NULL: asks for none */
-    int width;
+    ftso_pace pace;
 } ftso_contraction_block;
 
 /* The one with the least cost; NULL: taps are cheaper, or the window has none. */
@@ -270,8 +270,8 @@ int64_t ftso_depthwise_packed_floats(const ftso_depthwise *d);
 void ftso_depthwise_pack(ftso_emitter *e, const ftso_depthwise *d);
 /* From the tile to the band's results. */
 void ftso_depthwise_run(ftso_emitter *e, const ftso_depthwise *d);
-/* How many steps of a band can ask for lines ahead: rows of taps of a block. */
-int64_t ftso_depthwise_steps(const ftso_emitter *e, const ftso_depthwise *d);
+/* The work of a band that can ask for lines ahead. */
+int64_t ftso_depthwise_work(const ftso_emitter *e, const ftso_depthwise *d);
 
 /*
  * A pool or its gradient at work on a band: alone in its region, or a gradient beside contractions on the map that its windows
@@ -300,8 +300,8 @@ ftso_pooling ftso_pooling_of(ftso_emitter *e, ftso_value value);
 int64_t ftso_pooling_row_floats(const ftso_pooling *pool);
 /* Bands have so many of the pool's rows; what they need is placed behind *scratch floats. */
 void ftso_pooling_place(ftso_pooling *pool, int64_t rows, int64_t *scratch);
-/* How many steps of a band can ask for lines ahead. */
-int64_t ftso_pooling_steps(const ftso_pooling *pool);
+/* The work of a band that can ask for lines ahead. */
+int64_t ftso_pooling_work(const ftso_pooling *pool);
 /* From memory to the band's results, at pool->result; asks for lines ahead on the way, unless that is NULL. */
 void ftso_pooling_run(ftso_pooling *pool, LLVMValueRef image, LLVMValueRef band,
                       const ftso_ahead *ahead);
@@ -336,8 +336,8 @@ typedef struct ftso_gradient_kind {
     void (*skips)(const ftso_emitter *e,
                   ftso_gradient *g);                /* which taps it leaves out; NULL: none */
     int64_t (*slot_floats)(const ftso_gradient *g); /* sums of an item */
-    /* steps of a band that can ask for lines ahead; NULL: it does not */
-    int64_t (*asking_steps)(const ftso_emitter *e, const ftso_gradient *g);
+    /* the work of a band that can ask for lines ahead; NULL: it does not */
+    int64_t (*asking_work)(const ftso_emitter *e, const ftso_gradient *g);
     void (*run)(ftso_emitter *e, const ftso_gradient *g); /* from the tiles to the slot */
     int64_t (*finish_items)(const ftso_emitter *e, const ftso_gradient *g);
     /* adds up the slots of `items` for one finish item, and writes canonical order */
@@ -368,9 +368,9 @@ void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients
 /* Clears the slots of this item, which lie behind the epilogue's. */
 void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
                           const ftso_epilogue *epilogue, int64_t planned_batch);
-/* Steps of each in which a band can ask for lines ahead; 0 for gradients of another dy. */
-void ftso_gradients_steps(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
-                          int64_t *out_steps);
+/* The work of each that can ask for lines ahead; 0 for gradients of another dy. */
+void ftso_gradients_work(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                         int64_t *out_work);
 /* From here on each asks for its share. */
 void ftso_gradients_ask(const ftso_gradients *gradients, const ftso_ahead *shares);
 /* Adds what rows [row, row + rows) of image n give, for all gradients of `dy`, which lies at `at`; rows NULL: as placed. */

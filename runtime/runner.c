@@ -108,14 +108,19 @@ static void fill_constants(const ftso_runner *runner)
     }
 }
 
+/* Channels of one pixel, as they lie there. */
+static int64_t padded_channels(const ftso_program *program, const ftso_slot *slot)
+{
+    return ftso_stored_channels(slot->dim[1], slot->dim[2] * slot->dim[3], program->channel_round);
+}
+
 /* Floats of one image, as they lie there. */
 static int64_t image_floats(const ftso_program *program, const ftso_slot *slot)
 {
     int64_t count = 1;
-    for (int d = 1; d < slot->rank; d++) count *= slot->dim[d];
-    if (slot->rank != 4) return count;
-    int64_t pixels = slot->dim[2] * slot->dim[3];
-    return pixels * ftso_stored_channels(slot->dim[1], pixels, program->channel_round);
+    for (int d = 1; d < slot->rank; d++)
+        count *= d == 1 && slot->rank == 4 ? padded_channels(program, slot) : slot->dim[d];
+    return count;
 }
 
 /* Notes the address where it is of a slot with a batch. */
@@ -292,12 +297,10 @@ static void image_out(void *user, int64_t item, int thread)
 
 static conversion conversion_of(const ftso_runner *runner, const ftso_slot *slot)
 {
-    ftso_round round = runner->program->channel_round;
-    int64_t pixels = slot->dim[2] * slot->dim[3];
     return (conversion){.inside = address(runner, slot->place),
                         .channels = slot->dim[1],
-                        .padded = ftso_stored_channels(slot->dim[1], pixels, round),
-                        .pixels = pixels};
+                        .padded = padded_channels(runner->program, slot),
+                        .pixels = slot->dim[2] * slot->dim[3]};
 }
 
 static bool is_images(const ftso_slot *slot)

@@ -6,6 +6,7 @@
  * FTSO_UPDATE_GOLDENS set, the .ll files are written anew.
  */
 #include "codegen/codegen.h"
+#include "codegen/emit_llvm.h"
 #include "kernels/kernels.h"
 #include "support.h"
 
@@ -188,6 +189,30 @@ static void test_past_caches(void **state)
     ftso_arena_deinit(&arena);
 }
 
+/* All lines are asked for within the turns, as slowly as these allow; of several images at a time only where one is too slow. */
+static void test_pace(void **state)
+{
+    (void)state;
+    enum { MOST = 4 };
+    static const struct {
+        int64_t lines[3], turns, steps;
+        int images;
+        int64_t floats;
+    } given[] = {{{64}, 64, 16, 1, 1},        {{64}, 8, 16, 1, 8},
+                 {{64, 64}, 8, 16, 1, 16},    {{64, 64, 3}, 11, 16, 1, 13},
+                 {{64, 64, 3}, 4, 16, 3, 16}, {{640}, 1, 16, MOST, 16},
+                 {{64}, 0, 16, 0, 16},        {{0}, 8, 16, 0, 16}};
+    for (size_t i = 0; i < FTSO_COUNT(given); i++) {
+        ftso_ahead ahead = {.count = 0};
+        for (int k = 0; k < 3 && given[i].lines[k]; k++)
+            ahead.lines[ahead.count++] = given[i].lines[k];
+        ftso_pace pace = ftso_ahead_pace(&ahead, given[i].turns, given[i].steps, MOST);
+        assert_int_equal(pace.images, given[i].images);
+        assert_int_equal(pace.floats, given[i].floats);
+    }
+    assert_int_equal(ftso_ahead_pace(NULL, 8, 16, MOST).images, 0);
+}
+
 /* The matcher itself: what it finds, what it misses. */
 static void test_matcher(void **state)
 {
@@ -214,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matcher), cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_storage), cmocka_unit_test(test_past_caches)};
+        cmocka_unit_test(test_storage), cmocka_unit_test(test_past_caches),
+        cmocka_unit_test(test_pace)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -228,16 +228,12 @@ static void find_images(job *j, ftso_contraction *c)
     c->images = images;
 }
 
-/*
- * What each loop of the band asks for of the next band's lines: the lead's, the cores', the pools', and the epilogue's, where the
- * others have too few steps. Contractions have time to spare; an epilogue has little.
- */
+/* What each loop of the band asks for of the next band's lines: the lead's, the cores', the gradients', the pools', the epilogue's. */
 static ftso_ahead *deal(job *j, ftso_epilogue *epilogue)
 {
-    enum { MOST_LINES = 2 }; /* of a step */
     ftso_emitter *e = j->e;
-    int64_t pixels = j->cores[0].band.rows * j->cores[0].taps.out_w, lines = 0, before = 0;
     const ftso_contraction *first = &j->cores[0];
+    int64_t pixels = first->band.rows * first->taps.out_w;
     ftso_ahead_band next = {.like = first->value,
                             .image = j->image,
                             .first = ftso_emit_add(e, j->first, ftso_emit_i64(e, pixels)),
@@ -247,20 +243,18 @@ static ftso_ahead *deal(job *j, ftso_epilogue *epilogue)
                                             : ftso_band_reach(&first->taps, &first->band),
                             .writes = !j->direct};
     ftso_ahead ahead = ftso_ahead_of(e, &next);
-    size_t count = 0, most = 2 + j->core_count + j->pool_count;
-    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, most);
+    size_t count = 0, most = 2 + j->core_count + j->gradients.count + j->pool_count;
+    int64_t *work = FTSO_ARRAY(e->arena, int64_t, most);
     ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, most);
-    if (j->led) steps[count++] = ftso_depthwise_steps(e, &j->lead);
+    if (j->led) work[count++] = ftso_depthwise_work(e, &j->lead);
     for (size_t i = 0; i < j->core_count; i++)
-        steps[count++] = ftso_contraction_steps(e, &j->cores[i]);
-    for (size_t i = 0; i < j->pool_count; i++) steps[count++] = ftso_pooling_steps(&j->pools[i]);
-    for (size_t i = 0; i < count; i++) before += steps[i];
-    for (int i = 0; i < ahead.count; i++) lines += ahead.lines[i];
-    if (lines > MOST_LINES * before && !j->direct) {
-        steps[count] = ftso_emit_epilogue_steps(e, epilogue, pixels);
-        if (steps[count]) epilogue->ahead = &shares[count++];
-    }
-    ftso_ahead_deal(&ahead, steps, count, shares);
+        work[count++] = ftso_contraction_work(e, &j->cores[i]);
+    ftso_gradients_work(e, &j->gradients, first->operand, work + count);
+    count += j->gradients.count;
+    for (size_t i = 0; i < j->pool_count; i++) work[count++] = ftso_pooling_work(&j->pools[i]);
+    work[count] = j->direct ? 0 : ftso_emit_epilogue_work(e, epilogue, pixels);
+    if (work[count]) epilogue->ahead = &shares[count++];
+    ftso_ahead_deal(e, &ahead, work, count, shares);
     return shares;
 }
 
@@ -287,6 +281,8 @@ static void emit_band(job *j, LLVMValueRef band, ftso_epilogue *epilogue, LLVMVa
                                      : ftso_emit_at(e, c->result, part);
         }
     }
+    ftso_gradients_ask(&j->gradients, share);
+    share += j->gradients.count;
     run_gradients(j, &j->cores[0], band);
     if (j->led) *results++ = j->lead.result;
     for (size_t i = 0; i < j->pool_count; i++) {

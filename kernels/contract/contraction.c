@@ -144,7 +144,7 @@ typedef struct tile_block {
     LLVMValueRef number;  /* the first output pixel in the band */
     LLVMValueRef turn;    /* blocks before it that ask for lines ahead; NULL: it does not */
     ftso_asked ahead;     /* what it asks for, a step for each channel of each tap */
-    int width;            /* of that; of how many images */
+    ftso_pace pace;       /* of that */
 } tile_block;
 
 /* One channel of one tap, into the sums of the block's pixels [first, end). */
@@ -373,13 +373,13 @@ static void emit_run(ftso_emitter *e, const ftso_contraction *c, const ftso_phas
     b.number = ftso_emit_add(e, run->number, ftso_emit_mul(e, loop.index, b.number_step));
     if (run->turn) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, pixels), "");
-        b.ahead = ftso_ahead_turn(e, c->ahead, run->width, steps_of(e, c, p),
+        b.ahead = ftso_ahead_turn(e, c->ahead, run->pace, steps_of(e, c, p),
                                   ftso_emit_add(e, run->turn, turn), b.weights);
     }
     emit_block(e, c, p, &b);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole == count) return;
-    b.ahead.width = 0;
+    b.ahead.pace.images = 0;
     b.pixels = (int)(count - whole);
     b.operand = ftso_emit_at(e, run->operand, ftso_emit_i64(e, whole * b.pixel_step));
     b.number = ftso_emit_add(e, run->number, ftso_emit_i64(e, whole * b.number_step));
@@ -411,10 +411,11 @@ static int64_t blocks_of(const ftso_emitter *e, const ftso_contraction *c, const
     return rows * *out_per_row;
 }
 
-/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. `turn`, `width`: of its
+/* One phase of one core for `vectors` output vectors from `channel` on: all its outputs in the band. `turn`, `pace`: of its
  * first block, as in tile_block. */
 static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p, int vectors,
-                       LLVMValueRef weights, LLVMValueRef channel, LLVMValueRef turn, int width)
+                       LLVMValueRef weights, LLVMValueRef channel, LLVMValueRef turn,
+                       ftso_pace pace)
 {
     int64_t step = c->taps.out_step, rows = phase_rows(c, p), per_row;
     if (rows <= 0 || p->columns <= 0 || (p->taps_h == 0 && c->adds)) return;
@@ -430,7 +431,7 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
                       .weights = weights,
                       .channel = channel,
                       .turn = turn,
-                      .width = width,
+                      .pace = pace,
                       .number = ftso_emit_i64(e, p->out_row * c->result_columns + p->out_column)};
     if (is_one_run(c, p)) {
         emit_run(e, c, p, &run, rows * p->columns / e->pixels);
@@ -486,7 +487,7 @@ void ftso_contraction_at_point(ftso_emitter *e, const ftso_contraction *c,
                       .weights = b->weights,
                       .channel = ftso_emit_i64(e, 0),
                       .turn = b->turn,
-                      .width = b->width,
+                      .pace = b->pace,
                       .number = ftso_emit_i64(e, 0)};
     emit_run(e, &products, &one_tap, &run, ftso_winograd_patches(c));
 }
@@ -506,10 +507,13 @@ static int64_t turns_of(const ftso_emitter *e, const ftso_contraction *c, int64_
            (patches / ftso_block_rows(e, c->block, patches, &cost));
 }
 
-int64_t ftso_contraction_steps(const ftso_emitter *e, const ftso_contraction *c)
+int64_t ftso_contraction_work(const ftso_emitter *e, const ftso_contraction *c)
 {
-    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
-    return rounds * (c->vectors / c->block) * turns * steps;
+    double cost;
+    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds),
+                           run = ftso_contraction_run_length(c) / e->pixels;
+    return rounds * (c->vectors / c->block) * turns * steps * c->block *
+           ftso_block_rows(e, c->block, run, &cost);
 }
 
 /* All outputs of the band, or of the round, for a block of output vectors. */
@@ -523,7 +527,7 @@ static void emit_vectors(ftso_emitter *e, const ftso_contraction *c,
     for (int i = 0; i < c->taps.phase_count; i++) {
         const ftso_phase *p = &c->taps.phases[i];
         emit_phase(e, c, p, b->vectors, b->weights, b->channel, p == busiest(c) ? b->turn : NULL,
-                   b->width);
+                   b->pace);
     }
 }
 
@@ -543,7 +547,7 @@ void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
 {
     int whole = c->vectors / c->block, rest = c->vectors % c->block;
     int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
-    int width = ftso_ahead_width(c->ahead, rounds * whole * turns, steps, MOST_ASKED);
+    ftso_pace pace = ftso_ahead_pace(c->ahead, rounds * whole * turns, steps, MOST_ASKED);
     /* each block by itself where its part has to be known */
     bool apart = c->part_count > 1 && (c->direct || c->images);
     ftso_loop round, loop;
@@ -555,8 +559,8 @@ void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
         LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, round.index, whole), loop.index);
         ftso_contraction_block b = block_of(e, c, loop.index);
         if (apart) b.channel = ftso_emit_i64(e, 0), b.first = i * c->block;
-        b.turn = width ? ftso_emit_mul(e, turn, turns) : NULL;
-        b.width = width;
+        b.turn = pace.images ? ftso_emit_mul(e, turn, turns) : NULL;
+        b.pace = pace;
         emit_vectors(e, c, &b, round.index);
         ftso_emit_loop_end(e, &loop, NULL);
     }

@@ -160,13 +160,6 @@ static int64_t rows_of(const ftso_depthwise *d, const ftso_phase *p)
     return (d->band.rows - p->out_row + step - 1) / step;
 }
 
-/* Blocks of one vector of channels and one row. */
-static int64_t blocks_of(const ftso_emitter *e, const ftso_phase *p)
-{
-    int64_t vectors = p->columns / e->pixels;
-    return vectors ? vectors / pixels_for(e, vectors) : 0;
-}
-
 /* Turns of a block each: the first phase asks. */
 static int64_t turns_of(const ftso_emitter *e, const ftso_depthwise *d)
 {
@@ -174,10 +167,10 @@ static int64_t turns_of(const ftso_emitter *e, const ftso_depthwise *d)
     return rows > 0 ? rows * (d->stored / ftso_emit_unit(e)) : 0;
 }
 
-int64_t ftso_depthwise_steps(const ftso_emitter *e, const ftso_depthwise *d)
+int64_t ftso_depthwise_work(const ftso_emitter *e, const ftso_depthwise *d)
 {
     const ftso_phase *p = d->taps.phases;
-    return turns_of(e, d) * blocks_of(e, p) * p->taps_h;
+    return turns_of(e, d) * (p->columns / e->pixels) * p->taps_h * p->taps_w;
 }
 
 /* The rows of taps that are inside the map under row `row` of the phase's, and where they lie in the tile. */
@@ -265,8 +258,8 @@ static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phas
     int64_t vectors = p->columns / e->pixels; /* pixels, or vectors of several */
     int pixels = pixels_for(e, vectors);
     int64_t blocks = vectors / pixels;
-    int width =
-        p == d->taps.phases ? ftso_ahead_width(d->ahead, turns_of(e, d), blocks, MOST_ASKED) : 0;
+    ftso_pace pace = {0};
+    if (p == d->taps.phases) pace = ftso_ahead_pace(d->ahead, turns_of(e, d), blocks, MOST_ASKED);
     ftso_loop channels, row;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, d->stored),
                    e->target.vector_floats, true, NULL, 0);
@@ -283,7 +276,7 @@ static void emit_phase(ftso_emitter *e, const ftso_depthwise *d, const ftso_phas
     LLVMValueRef turn =
         LLVMBuildUDiv(e->builder, channels.index, ftso_emit_i64(e, e->target.vector_floats), "");
     turn = ftso_emit_add(e, ftso_emit_mul(e, turn, rows), row.index);
-    ftso_asked ahead = ftso_ahead_turn(e, d->ahead, width, blocks, turn, d->tile);
+    ftso_asked ahead = ftso_ahead_turn(e, d->ahead, pace, blocks, turn, d->tile);
     emit_row(e, &b, vectors, pixels, &ahead);
     ftso_emit_loop_end(e, &row, NULL);
     ftso_emit_loop_end(e, &channels, NULL);
@@ -377,12 +370,12 @@ static void emit_lead(job *j)
         ftso_emit_mul(e, row, row_floats(j)));
     ftso_ahead ahead = next_band(j, c->operand, !j->d.in_image);
     size_t asking = 2 + j->gradients.count;
-    int64_t *steps = FTSO_ARRAY(e->arena, int64_t, asking);
+    int64_t *work = FTSO_ARRAY(e->arena, int64_t, asking);
     ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
-    steps[0] = ftso_contraction_steps(e, c);
-    ftso_gradients_steps(e, &j->gradients, c->operand, steps + 1);
-    steps[asking - 1] = ftso_depthwise_steps(e, &j->d);
-    ftso_ahead_deal(&ahead, steps, asking, shares);
+    work[0] = ftso_contraction_work(e, c);
+    ftso_gradients_work(e, &j->gradients, c->operand, work + 1);
+    work[asking - 1] = ftso_depthwise_work(e, &j->d);
+    ftso_ahead_deal(e, &ahead, work, asking, shares);
     c->ahead = &shares[0];
     ftso_gradients_ask(&j->gradients, shares + 1);
     j->d.ahead = &shares[asking - 1];

@@ -13,7 +13,7 @@ typedef struct seen_by {
     const ftso_gradient *g;
     LLVMValueRef x, slot;
     LLVMValueRef turn; /* blocks before these that ask for lines ahead; NULL: these do not */
-    int width;         /* of how many images, a line with each step */
+    ftso_pace pace;    /* at which lines are asked for */
 } seen_by;
 
 static int64_t slot_floats(const ftso_gradient *g)
@@ -65,7 +65,7 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     sums[count] = ftso_emit_at(e, t->x, channel);
     sums[count + 1] = ftso_emit_at(e, g->dy_tile, lane);
     int carried = count + 2; /* and so do those that ask for lines */
-    for (int i = 0; i < ahead->width; i++) sums[carried++] = ahead->at[i];
+    for (int i = 0; i < ahead->pace.images; i++) sums[carried++] = ahead->at[i];
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
     /* a band whose rows are counted while it runs may have none */
@@ -86,7 +86,7 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     sums[count + 1] = ftso_emit_at(e, column.carried[count + 1], ftso_emit_i64(e, dy_pixel));
     for (int i = count + 2; i < carried; i++) {
         ftso_emit_prefetch(e, column.carried[i]);
-        sums[i] = ftso_emit_at(e, column.carried[i], ftso_emit_i64(e, FTSO_LINE_FLOATS));
+        sums[i] = ftso_emit_at(e, column.carried[i], ftso_emit_i64(e, ahead->pace.floats));
     }
     ftso_emit_loop_end(e, &column, sums);
     column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_gap));
@@ -101,8 +101,8 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
                       ftso_emit_at(e, sums[count + 1], ftso_emit_i64(e, step * dy_pixel)), r, end,
                       vectors, sums);
             for (int i = count + 2; r == 0 && i < carried; i++) {
-                LLVMValueRef lines = ftso_emit_i64(e, step * FTSO_LINE_FLOATS);
-                ftso_emit_prefetch(e, ftso_emit_at(e, sums[i], lines));
+                LLVMValueRef floats = ftso_emit_i64(e, step * ahead->pace.floats);
+                ftso_emit_prefetch(e, ftso_emit_at(e, sums[i], floats));
             }
         }
         for (int i = r * vectors; i < end * vectors; i++)
@@ -133,10 +133,12 @@ static int vectors_at_once(const ftso_emitter *e, const ftso_gradient *g)
     return ftso_block_vectors(e, (int)(g->dy_stored / ftso_emit_unit(e)), g->inputs);
 }
 
-static int64_t asking_steps(const ftso_emitter *e, const ftso_gradient *g)
+static int64_t asking_work(const ftso_emitter *e, const ftso_gradient *g)
 {
     const ftso_phase *p = &g->taps.phases[0];
-    return p->taps_h * p->taps_w * blocks_of_tap(e, g, vectors_at_once(e, g)) * steps_of(e, g);
+    int block = vectors_at_once(e, g);
+    return p->taps_h * p->taps_w * blocks_of_tap(e, g, block) * steps_of(e, g) *
+           rows_of(e, g, block) * block;
 }
 
 /* All input channels of one tap for `vectors` output vectors. */
@@ -148,17 +150,17 @@ static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, 
     int64_t whole = inputs / rows * rows;
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), rows, true, NULL, 0);
-    ftso_asked ahead = {.width = 0};
-    if (t->turn && t->width) {
+    ftso_asked ahead = {.pace = {0}};
+    if (t->turn && t->pace.images) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, rows), "");
-        ahead = ftso_ahead_turn(e, g->ahead, t->width, steps_of(e, g),
+        ahead = ftso_ahead_turn(e, g->ahead, t->pace, steps_of(e, g),
                                 ftso_emit_add(e, t->turn, turn), g->dy_tile);
     }
     emit_block(e, t, loop.index, rows, lane, vectors, &ahead);
     ftso_emit_loop_end(e, &loop, NULL);
     if (whole < inputs)
         emit_block(e, t, ftso_emit_i64(e, whole), (int)(inputs - whole), lane, vectors,
-                   &(ftso_asked){.width = 0});
+                   &(ftso_asked){.pace = {0}});
 }
 
 static void run(ftso_emitter *e, const ftso_gradient *g)
@@ -178,7 +180,7 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
                  .x = ftso_emit_at(e, g->x_tile, seen),
                  .slot =
                      ftso_emit_at(e, g->slot, ftso_emit_mul(e, number, g->inputs * g->sum_floats)),
-                 .width = ftso_ahead_width(g->ahead, turns, steps_of(e, g), MOST_ASKED)};
+                 .pace = ftso_ahead_pace(g->ahead, turns, steps_of(e, g), MOST_ASKED)};
     ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     t.turn = ftso_emit_add(e, ftso_emit_mul(e, number, of_tap),
                            ftso_emit_mul(e, blocks.index, of_tap / whole));
@@ -222,7 +224,7 @@ static void finish(ftso_emitter *e, const ftso_gradient *g, LLVMValueRef items, 
 const ftso_gradient_kind ftso_gradient_dense = {.op = "conv_dw",
                                                 .budget_floats = BUDGET_FLOATS,
                                                 .slot_floats = slot_floats,
-                                                .asking_steps = asking_steps,
+                                                .asking_work = asking_work,
                                                 .run = run,
                                                 .finish_items = finish_items,
                                                 .finish = finish};

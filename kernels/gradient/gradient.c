@@ -195,12 +195,12 @@ void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
     }
 }
 
-void ftso_gradients_steps(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
-                          int64_t *out_steps)
+void ftso_gradients_work(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
+                         int64_t *out_work)
 {
     for (size_t i = 0; i < gradients->count; i++) {
         const ftso_gradient *g = &gradients->items[i];
-        out_steps[i] = g->dy == dy && g->kind->asking_steps ? g->kind->asking_steps(e, g) : 0;
+        out_work[i] = g->dy == dy && g->kind->asking_work ? g->kind->asking_work(e, g) : 0;
     }
 }
 

@@ -197,13 +197,13 @@ static void for_outputs(ftso_pooling *pool, LLVMValueRef image)
     int64_t v = e->target.vector_floats,
             vectors = pool->in_place ? 1 : pool->stored / ftso_emit_unit(e),
             steps = pool->out_w / e->pixels;
-    int width = ftso_ahead_width(pool->ahead, vectors * pool->rows, steps, MOST_ASKED);
+    ftso_pace pace = ftso_ahead_pace(pool->ahead, vectors * pool->rows, steps, MOST_ASKED);
     ftso_loop channels, row, column;
     ftso_emit_loop(e, &channels, ftso_emit_i64(e, 0), ftso_emit_i64(e, vectors), 1, true, NULL, 0);
     LLVMValueRef channel = ftso_emit_mul(e, channels.index, v);
     ftso_emit_loop(e, &row, ftso_emit_i64(e, 0), ftso_emit_i64(e, pool->rows), 1, true, NULL, 0);
     LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, channels.index, pool->rows), row.index);
-    ftso_asked ahead = ftso_ahead_turn(e, pool->ahead, width, steps, turn, pool->result);
+    ftso_asked ahead = ftso_ahead_turn(e, pool->ahead, pace, steps, turn, pool->result);
     int carried = (int)(pool->kernel * carried_vectors(pool));
     LLVMValueRef zeros[MOST_CARRIED];
     for (int k = 0; k < carried; k++) zeros[k] = ftso_emit_splat_of(e, 0);
@@ -525,9 +525,10 @@ void ftso_pooling_run(ftso_pooling *pool, LLVMValueRef image, LLVMValueRef band,
     for_outputs(pool, image);
 }
 
-int64_t ftso_pooling_steps(const ftso_pooling *pool)
+int64_t ftso_pooling_work(const ftso_pooling *pool)
 {
-    return pool->stored / ftso_emit_unit(pool->e) * pool->rows * pool->out_w / pool->e->pixels;
+    return pool->stored / ftso_emit_unit(pool->e) * pool->rows * pool->out_w / pool->e->pixels *
+           pool->kernel * pool->kernel;
 }
 
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,

@@ -49,6 +49,8 @@ store <8 x float> zeroinitializer, ptr %
 call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
 store <8 x float> %, ptr %
 % = load <8 x double>, ptr %
+call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
+call void @llvm.prefetch.p0(ptr nonnull %, i32 0, i32 2, i32 1)
 % = load <8 x float>, ptr %
 % = fadd <8 x float> %, %
 % = load <8 x float>, ptr %

@@ -65,6 +65,7 @@ store <8 x float> %, ptr %
 % = fadd <8 x float> %, %
 % = fsub <8 x float> %, %
 store <8 x float> %, ptr %
+call void @llvm.prefetch.p0(ptr %, i32 0, i32 2, i32 1)
 % = load <8 x float>, ptr %
 % = lshr <8 x i32> %, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
 % = and <8 x i32> %, <i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1>
