@@ -2,7 +2,7 @@
  * Ahead: what the next band of a region reads is asked for line by line while this one is computed.
  *
  * In: the images that a region reads and writes, the loops that run over a band. Out: each loop's share of the lines, and calls
- * that ask for them, one of each image at hand a step.
+ * that ask for them, at an even pace.
  * Memory answers later than a prologue can wait, and few lines can be on their way at a time, behind which loads of nearer
  * caches wait too: so asking has to be spread over the band.
  */

@@ -1,5 +1,6 @@
 /*
- * The LLVM text of one small region of each kernel class, and of two with bf16 between them, for x86-64-v3, as ordered lines.
+ * The LLVM text of one small region of each kernel class, and of two with bf16 between them, for x86-64-v3, as ordered lines;
+ * what goes past the caches, and the pace at which lines are asked for.
  *
  * In: golden/llvm/CLASS.graph, a graph of one region, and CLASS.ll, lines of its outline that must stand there in that
  * order. The outline leaves out what says little: names of values, places, lines like the one before. With

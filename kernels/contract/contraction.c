@@ -510,10 +510,10 @@ static int64_t turns_of(const ftso_emitter *e, const ftso_contraction *c, int64_
 int64_t ftso_contraction_work(const ftso_emitter *e, const ftso_contraction *c)
 {
     double cost;
-    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds),
-                           run = ftso_contraction_run_length(c) / e->pixels;
-    return rounds * (c->vectors / c->block) * turns * steps * c->block *
-           ftso_block_rows(e, c->block, run, &cost);
+    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
+    int64_t run = ftso_contraction_run_length(c) / e->pixels;
+    int64_t sums = c->block * ftso_block_rows(e, c->block, run, &cost);
+    return rounds * (c->vectors / c->block) * turns * steps * sums;
 }
 
 /* All outputs of the band, or of the round, for a block of output vectors. */
