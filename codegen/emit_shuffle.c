@@ -2,9 +2,10 @@
  * Channel shuffles as networks: where channels are a power of two, a shuffle is a rotation of the bits of the channel's number.
  *
  * Positions are those bits: the low ones number the lane, the others the vector. A step permutes positions and takes one machine
- * instruction a vector: unpack, shuffle of pairs, exchange of halves; where a target permutes two vectors at will, the exchange of
- * any lane's bit, and the last step puts all lanes in order. What is in the upper bits is a matter of names and costs nothing. The
- * shortest sequence of steps is looked for; vectors between two steps are evaluated once a pixel.
+ * instruction a vector: unpack, shuffle of pairs, exchange of halves, or a vector's own lanes in any order; where a target permutes
+ * two vectors at will, the exchange of any lane's bit, and the last step puts all lanes in order. What is in the upper bits is a
+ * matter of names and costs nothing. The shortest sequence of steps is looked for; vectors between two steps are evaluated once a
+ * pixel.
  * Must hold: lanes move, no arithmetic is done; any sequence gives the same bits.
  */
 #include "codegen/emit_llvm.h"
@@ -63,10 +64,11 @@ static int goal_of(const rotation *n, int p)
     return (n->held[p] + n->by) % n->bits;
 }
 
-static bool in_lanes(const rotation *n)
+/* Whether the bits that belong into the lanes are there: each in its place, or in any order. */
+static bool in_lanes(const rotation *n, bool any_order)
 {
     for (int p = 0; p < n->lane_bits; p++)
-        if (n->at_will ? goal_of(n, p) >= n->lane_bits : goal_of(n, p) != p) return false;
+        if (any_order ? goal_of(n, p) >= n->lane_bits : goal_of(n, p) != p) return false;
     return true;
 }
 
@@ -82,10 +84,17 @@ static void order_lanes(rotation *n)
     }
 }
 
-/* Whether so many steps more bring every bit that belongs into a lane to its place. */
-static bool find_steps(rotation *n, int most)
+/* A step that changes nothing. */
+static void add_step(rotation *n)
 {
-    if (in_lanes(n)) return true;
+    step *added = &n->steps[n->count++];
+    for (int p = 0; p < n->bits; p++) added->from[p] = (int8_t)p;
+}
+
+/* Whether so many steps more bring the bits that belong into lanes there. */
+static bool find_steps(rotation *n, int most, bool any_order)
+{
+    if (in_lanes(n, any_order)) return true;
     if (most == 0) return false;
     for (int v = n->lane_bits; v < n->bits; v++) {
         if (goal_of(n, v) >= n->lane_bits) continue;
@@ -95,7 +104,7 @@ static bool find_steps(rotation *n, int most)
             rotation next = *n;
             for (int p = 0; p < n->bits; p++) next.held[p] = n->held[kinds[k].from[p]];
             next.steps[next.count++] = kinds[k];
-            if (!find_steps(&next, most - 1)) continue;
+            if (!find_steps(&next, most - 1, any_order)) continue;
             *n = next;
             return true;
         }
@@ -115,11 +124,13 @@ static const rotation *rotation_for(ftso_emitter *e, int bits, int lane_bits, in
                     .at_will = e->target.permutes_two,
                     .next = e->rotations};
     e->rotations = n;
-    for (int most = 0; !n->found && most <= MAX_STEPS; most++) {
-        for (int p = 0; p < bits; p++) n->held[p] = (int8_t)p;
-        n->found = find_steps(n, most);
+    for (int p = 0; p < bits; p++) n->held[p] = (int8_t)p;
+    for (int most = 0; !n->found && most <= MAX_STEPS; most++)
+        n->found = find_steps(n, most, n->at_will) || (most && find_steps(n, most - 1, true));
+    if (n->found && !in_lanes(n, false)) {
+        if (!n->at_will) add_step(n);
+        order_lanes(n);
     }
-    if (n->found && n->count && n->at_will) order_lanes(n);
     return n->found ? n : NULL;
 }
 
@@ -142,9 +153,14 @@ static LLVMValueRef behind(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *
         sources[which] = source / v;
         mask[lane] = LLVMConstInt(e->i32, (unsigned)(which * v + source % v), false);
     }
-    for (int i = 0; i < 2; i++)
-        of[i] = sources[i] < 0 ? LLVMGetUndef(e->vector)
-                               : behind(e, pixel, node, n, steps - 1, sources[i]);
+    for (int i = 0; i < 2; i++) {
+        of[i] = LLVMGetUndef(e->vector);
+        if (sources[i] < 0) continue;
+        of[i] = behind(e, pixel, node, n, steps - 1, sources[i]);
+        /* else LLVM makes one step of two that take the same vectors, and more instructions of that than these have */
+        if (steps > 1 && !n->at_will)
+            of[i] = ftso_emit_intrinsic(e, "arithmetic.fence", of[i], NULL);
+    }
     return ftso_pixel_remember(
         e, pixel, node, steps, number,
         LLVMBuildShuffleVector(e->builder, of[0], of[1], LLVMConstVector(mask, (unsigned)v), ""));

@@ -214,6 +214,60 @@ static void test_pace(void **state)
     assert_int_equal(ftso_ahead_pace(NULL, 8, 16, MOST).images, 0);
 }
 
+/* The line of the image that `at` is the first float of. */
+static int64_t line_at(LLVMValueRef at, LLVMValueRef image)
+{
+    if (at == image) return 0;
+    assert_ptr_equal(LLVMGetOperand(at, 0), image);
+    return LLVMConstIntGetSExtValue(LLVMGetOperand(at, 1)) / FTSO_LINE_FLOATS;
+}
+
+/* What the loops ask for, one after another, is the lines of the images in their order, each once; each loop's share is that of its work. */
+static void test_deal(void **state)
+{
+    (void)state;
+    enum { IMAGES = 3, LOOPS = 4 };
+    static const struct {
+        int64_t lines[IMAGES], work[LOOPS], shares[LOOPS];
+    } given[] = {{{40, 8, 16}, {10, 10, 30, 50}, {6, 6, 20, 32}},
+                 {{1, 1, 1}, {1, 0, 1, 0}, {1, 0, 2, 0}},
+                 {{7, 1, 5}, {0, 0, 0, 9}, {0, 0, 0, 13}},
+                 {{5, 5, 5}, {0, 0, 0, 0}, {0, 0, 0, 0}}};
+    LLVMContextRef context = LLVMContextCreate();
+    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("deal", context);
+    ftso_emitter e = {.builder = LLVMCreateBuilderInContext(context),
+                      .f32 = LLVMFloatTypeInContext(context),
+                      .i64 = LLVMInt64TypeInContext(context)};
+    LLVMTypeRef pointers[IMAGES];
+    for (int i = 0; i < IMAGES; i++) pointers[i] = LLVMPointerTypeInContext(context, 0);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(context), pointers, IMAGES, false);
+    e.function = LLVMAddFunction(module, "loops", type);
+    LLVMPositionBuilderAtEnd(e.builder, LLVMAppendBasicBlockInContext(context, e.function, ""));
+    for (size_t g = 0; g < FTSO_COUNT(given); g++) {
+        ftso_ahead ahead = {.count = IMAGES}, shares[LOOPS];
+        for (unsigned i = 0; i < IMAGES; i++) {
+            ahead.at[i] = LLVMGetParam(e.function, i);
+            ahead.lines[i] = given[g].lines[i];
+        }
+        ftso_ahead_deal(&e, &ahead, given[g].work, LOOPS, shares);
+        unsigned image = 0;
+        int64_t line = 0;
+        for (int c = 0; c < LOOPS; c++) {
+            int64_t share = 0;
+            for (int k = 0; k < shares[c].count; k++) {
+                while (line == ahead.lines[image]) image++, line = 0;
+                assert_int_equal(line_at(shares[c].at[k], ahead.at[image]), line);
+                line += shares[c].lines[k];
+                share += shares[c].lines[k];
+            }
+            assert_int_equal(share, given[g].shares[c]);
+        }
+    }
+    LLVMDisposeBuilder(e.builder);
+    LLVMDisposeModule(module);
+    LLVMContextDispose(context);
+}
+
 /* The matcher itself: what it finds, what it misses. */
 static void test_matcher(void **state)
 {
@@ -241,6 +295,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matcher), cmocka_unit_test(test_classes),
         cmocka_unit_test(test_storage), cmocka_unit_test(test_past_caches),
-        cmocka_unit_test(test_pace)};
+        cmocka_unit_test(test_pace),    cmocka_unit_test(test_deal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,6 +156,36 @@ static const rewrite rewrites[] = {
          3) "%4 = concat(%0, %1) : [N=2, 8, 5, 5]\n%5 = add(%2) : [4, 4, 1, 1]\n"
             "%6 = add(%3) : [4, 4, 1, 1]\n%7 = pack(%5, %6) : [32]\n%8 = view(%7) : [8, 4, 1, 1]\n"
             "%9 = conv_dx(%4, %8) {height=5, width=5} : [N=2, 4, 5, 5]\noutput \"y\" %9\n"},
+    {"a product with a shuffled image shuffles the other one, which is shuffled back for others",
+     IMAGE(0) IMAGE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%3 = channel_dot(%0, %2) : [4]\n"
+                       "%4 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%5 = relu(%4) : [N=2, 4, 5, 5]\noutput \"v\" %3\noutput \"y\" %5\n",
+     IMAGE(0) IMAGE(1) "%2 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%3 = channel_dot(%2, %1) : [4]\n%4 = shuffle(%3) {groups=2} : [4]\n"
+                       "%5 = relu(%2) : [N=2, 4, 5, 5]\noutput \"v\" %4\noutput \"y\" %5\n"},
+    {"not where the shuffled image is read by others too",
+     IMAGE(0) IMAGE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%3 = channel_dot(%0, %2) : [4]\n"
+                       "%4 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%5 = mul(%4, %2) : [N=2, 4, 5, 5]\noutput \"v\" %3\noutput \"y\" %5\n",
+     NULL},
+    {"nor a shuffle for a shuffle",
+     IMAGE(0) IMAGE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%3 = channel_dot(%0, %2) : [4]\noutput \"v\" %3\n",
+     NULL},
+    {"but one for two",
+     IMAGE(0) IMAGE(1) IMAGE(2) "%3 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%4 = channel_dot(%0, %3) : [4]\n"
+                                "%5 = shuffle(%2) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%6 = channel_dot(%0, %5) : [4]\n"
+                                "output \"v\" %4\noutput \"w\" %6\n",
+     IMAGE(0) IMAGE(1) IMAGE(2) "%3 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%4 = channel_dot(%3, %1) : [4]\n"
+                                "%5 = shuffle(%4) {groups=2} : [4]\n"
+                                "%6 = channel_dot(%3, %2) : [4]\n"
+                                "%7 = shuffle(%6) {groups=2} : [4]\n"
+                                "output \"v\" %5\noutput \"w\" %7\n"},
     {"a value in two packs is copied",
      VECTOR(0) VECTOR(1) "%2 = add(%0, %1) : [4]\n%3 = pack(%2, %2) : [8]\noutput \"y\" %3\n",
      VECTOR(0) VECTOR(1) "%2 = add(%0, %1) : [4]\n%3 = add(%2) : [4]\n%4 = pack(%2, %3) : [8]\n"

@@ -73,6 +73,7 @@ ftso_status ftso_pass_fold_shift(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_linear(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_merge(const ftso_graph *in, ftso_graph *out);
+ftso_status ftso_pass_shuffle_dot(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_place(const ftso_graph *in, ftso_graph *out);
 
 #endif
