@@ -16,11 +16,11 @@
  * a loop; further ones get a pass over the pixels of their own.
  */
 enum {
-    LEAST_UNEVEN = 2,
     DOUBLE_FLOATS = 2,
     MAX_CHUNK = 4,
     WIDE_CHUNK = 6,
     FEW_SUMS = 2,
+    FAR_MORE = 2, /* than registers */
     NARROW_VECTORS = 2,
     PIXELS_AT_ONCE = 4,
     MAX_IMAGES = 64,
@@ -397,18 +397,23 @@ static size_t make_groups(ftso_emitter *e, const ftso_epilogue *epilogue, group 
     return count;
 }
 
-/* How many passes over the pixels there are whose channels have to be taken one by one. */
-static int uneven_passes(ftso_emitter *e, const ftso_epilogue *epilogue)
+/*
+ * Whether channels that have to be taken one by one make several passes over the pixels, or one whose sums are far more than
+ * registers: each would be loaded and stored all the time.
+ */
+static bool is_uneven(ftso_emitter *e, const ftso_epilogue *epilogue)
 {
     group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
     size_t count = make_groups(e, epilogue, groups);
-    int passes = 0, v = (int)ftso_emit_unit(e);
+    int passes = 0, v = (int)ftso_emit_unit(e), most = FAR_MORE * e->target.vector_registers;
     for (size_t i = 0; i < count; i++) {
         int total = (int)(ftso_emit_round(e, groups[i].channels) / v),
             wide = wide_chunk(&groups[i], total);
-        if (!groups[i].uniform) passes += (total + wide - 1) / wide;
+        if (groups[i].uniform) continue;
+        if ((int)groups[i].sum_count * wide > most) return true;
+        passes += (total + wide - 1) / wide;
     }
-    return passes;
+    return passes > 1;
 }
 
 int64_t ftso_emit_epilogue_work(ftso_emitter *e, const ftso_epilogue *epilogue, int64_t pixels)
@@ -423,8 +428,7 @@ int64_t ftso_emit_epilogue_work(ftso_emitter *e, const ftso_epilogue *epilogue, 
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch)
 {
     /* several pixels' channels move within one vector as they are: nothing is kept for that */
-    if (e->pixels == 1 && uneven_passes(e, epilogue) >= LEAST_UNEVEN)
-        ftso_emit_choose_kept(e, epilogue, &scratch);
+    if (e->pixels == 1 && is_uneven(e, epilogue)) ftso_emit_choose_kept(e, epilogue, &scratch);
     epilogue->parts_offset = scratch;
     return scratch + (has_parts(epilogue) ? epilogue->slot_floats / DOUBLE_FLOATS : 0);
 }
