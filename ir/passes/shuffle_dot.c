@@ -31,7 +31,7 @@ static int shuffled_side(const ftso_graph *graph, const ftso_node *node)
     return first == last ? -1 : last;
 }
 
-/* Both are powers of one shuffle, `b` as often as `times` undoes or repeats `a`. */
+/* Whether `b` shuffles like `times` times `a`; -1 times: like `a` undone. */
 static bool is_power(const ftso_node *a, const ftso_node *b, int64_t times)
 {
     if (a->attrs[0].i != b->attrs[0].i || !ftso_shape_equal(a->shape, b->shape)) return false;
