@@ -11,10 +11,10 @@ typedef struct sides {
     ftso_rebuild r;
     ftso_value *shuffles; /* of images, live */
     size_t shuffle_count;
-    bool *
-        stays; /* by value: a shuffle that more than inner products read, or too many to shuffle back */
-    ftso_value *
-        missing; /* by value: the other side of a shuffle that nobody shuffles back, or FTSO_NO_VALUE */
+    /* by value of `in`: a shuffle that others than inner products read, or that would need too many others */
+    bool *stays;
+    /* by value: the other side of a shuffle that nobody shuffles back, or FTSO_NO_VALUE */
+    ftso_value *missing;
 } sides;
 
 static bool is_shuffled_image(const ftso_node *node)
