@@ -18,6 +18,7 @@ typedef struct rewrite {
 } rewrite;
 
 #define IMAGE(n) "%" #n " = input() {name=\"x" #n "\"} : [N=2, 4, 5, 5]\n"
+#define WIDE(n) "%" #n " = input() {name=\"x" #n "\"} : [N=2, 8, 5, 5]\n"
 #define VECTOR(n) "%" #n " = input() {name=\"v" #n "\"} : [4]\n"
 #define SCALAR(n) "%" #n " = input() {name=\"s" #n "\"} : []\n"
 #define KERNEL(n) "%" #n " = state() {name=\"w" #n "\"} : [4, 4, 1, 1]\n"
@@ -169,6 +170,20 @@ static const rewrite rewrites[] = {
                        "%3 = channel_dot(%0, %2) : [4]\n"
                        "%4 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
                        "%5 = mul(%4, %2) : [N=2, 4, 5, 5]\noutput \"v\" %3\noutput \"y\" %5\n",
+     NULL},
+    {"shuffled back is as often as undoes it",
+     WIDE(0) WIDE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 8, 5, 5]\n"
+                     "%3 = channel_dot(%0, %2) : [8]\n"
+                     "%4 = shuffle(%0) {groups=2, power=2} : [N=2, 8, 5, 5]\n"
+                     "%5 = relu(%4) : [N=2, 8, 5, 5]\noutput \"v\" %3\noutput \"y\" %5\n",
+     WIDE(0) WIDE(1) "%2 = shuffle(%0) {groups=2, power=2} : [N=2, 8, 5, 5]\n"
+                     "%3 = channel_dot(%2, %1) : [8]\n%4 = shuffle(%3) {groups=2} : [8]\n"
+                     "%5 = relu(%2) : [N=2, 8, 5, 5]\noutput \"v\" %4\noutput \"y\" %5\n"},
+    {"shuffled on is not shuffled back",
+     WIDE(0) WIDE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 8, 5, 5]\n"
+                     "%3 = channel_dot(%0, %2) : [8]\n"
+                     "%4 = shuffle(%0) {groups=2} : [N=2, 8, 5, 5]\n"
+                     "%5 = relu(%4) : [N=2, 8, 5, 5]\noutput \"v\" %3\noutput \"y\" %5\n",
      NULL},
     {"nor a shuffle for a shuffle",
      IMAGE(0) IMAGE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
