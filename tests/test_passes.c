@@ -165,12 +165,15 @@ static const rewrite rewrites[] = {
      IMAGE(0) IMAGE(1) "%2 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
                        "%3 = channel_dot(%2, %1) : [4]\n%4 = shuffle(%3) {groups=2} : [4]\n"
                        "%5 = relu(%2) : [N=2, 4, 5, 5]\noutput \"v\" %4\noutput \"y\" %5\n"},
-    {"not where the shuffled image is read by others too",
+    {"also where the shuffled image stays for others",
      IMAGE(0) IMAGE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
                        "%3 = channel_dot(%0, %2) : [4]\n"
                        "%4 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
                        "%5 = mul(%4, %2) : [N=2, 4, 5, 5]\noutput \"v\" %3\noutput \"y\" %5\n",
-     NULL},
+     IMAGE(0) IMAGE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%3 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%4 = channel_dot(%3, %1) : [4]\n%5 = shuffle(%4) {groups=2} : [4]\n"
+                       "%6 = mul(%3, %2) : [N=2, 4, 5, 5]\noutput \"v\" %5\noutput \"y\" %6\n"},
     {"shuffled back is as often as undoes it",
      WIDE(0) WIDE(1) "%2 = shuffle(%1) {groups=2} : [N=2, 8, 5, 5]\n"
                      "%3 = channel_dot(%0, %2) : [8]\n"
@@ -201,6 +204,98 @@ static const rewrite rewrites[] = {
                                 "%6 = channel_dot(%3, %2) : [4]\n"
                                 "%7 = shuffle(%6) {groups=2} : [4]\n"
                                 "output \"v\" %5\noutput \"w\" %7\n"},
+    {"terms shuffled alike are added up, and shuffled once",
+     IMAGE(0) IMAGE(1) IMAGE(2) SCALAR(3) "%4 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                                          "%5 = scale(%4, %3) : [N=2, 4, 5, 5]\n"
+                                          "%6 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                                          "%7 = add(%5, %2, %6) : [N=2, 4, 5, 5]\n"
+                                          "%8 = relu(%7) : [N=2, 4, 5, 5]\noutput \"y\" %8\n",
+     IMAGE(0) IMAGE(1) IMAGE(2) SCALAR(3) "%4 = scale(%0, %3) : [N=2, 4, 5, 5]\n"
+                                          "%5 = add(%4, %1) : [N=2, 4, 5, 5]\n"
+                                          "%6 = shuffle(%5) {groups=2} : [N=2, 4, 5, 5]\n"
+                                          "%7 = add(%6, %2) : [N=2, 4, 5, 5]\n"
+                                          "%8 = relu(%7) : [N=2, 4, 5, 5]\noutput \"y\" %8\n"},
+    {"not where one of them stays for others, and none is saved",
+     IMAGE(0) IMAGE(1) "%2 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%3 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                       "%4 = add(%2, %3) : [N=2, 4, 5, 5]\n%5 = relu(%2) : [N=2, 4, 5, 5]\n"
+                       "output \"y\" %4\noutput \"z\" %5\n",
+     NULL},
+    {"two sums of the same two images save nothing",
+     IMAGE(0) IMAGE(1) SCALAR(2) "%3 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                                 "%4 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                                 "%5 = add(%3, %4) : [N=2, 4, 5, 5]\n"
+                                 "%6 = scale(%4, %2) : [N=2, 4, 5, 5]\n"
+                                 "%7 = add(%3, %6) : [N=2, 4, 5, 5]\n"
+                                 "output \"y\" %5\noutput \"z\" %7\n",
+     NULL},
+    {"of three, one",
+     IMAGE(0) IMAGE(1) IMAGE(2) "%3 = shuffle(%0) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%4 = shuffle(%1) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%5 = add(%3, %4) : [N=2, 4, 5, 5]\n"
+                                "%6 = shuffle(%2) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%7 = add(%3, %4, %6) : [N=2, 4, 5, 5]\n"
+                                "output \"y\" %5\noutput \"z\" %7\n",
+     IMAGE(0) IMAGE(1) IMAGE(2) "%3 = add(%0, %1) : [N=2, 4, 5, 5]\n"
+                                "%4 = shuffle(%3) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "%5 = add(%0, %1, %2) : [N=2, 4, 5, 5]\n"
+                                "%6 = shuffle(%5) {groups=2} : [N=2, 4, 5, 5]\n"
+                                "output \"y\" %4\noutput \"z\" %6\n"},
+    {"terms shuffled by different powers stay apart",
+     WIDE(0) WIDE(1) "%2 = shuffle(%0) {groups=2} : [N=2, 8, 5, 5]\n"
+                     "%3 = shuffle(%1) {groups=2, power=2} : [N=2, 8, 5, 5]\n"
+                     "%4 = add(%2, %3) : [N=2, 8, 5, 5]\noutput \"y\" %4\n",
+     NULL},
+    {"sums of two images are pooled as these two",
+     IMAGE(0) IMAGE(1) VECTOR(2) SCALAR(3) "%4 = add(%0, %1) : [N=2, 4, 5, 5]\n"
+                                           "%5 = scale(%1, %3) : [N=2, 4, 5, 5]\n"
+                                           "%6 = channel_add(%5, %2) : [N=2, 4, 5, 5]\n"
+                                           "%7 = concat(%4, %6) : [N=2, 8, 5, 5]\n"
+                                           "%8 = global_avg_pool(%7) : [N=2, 8, 1, 1]\n"
+                                           "output \"y\" %8\n",
+     IMAGE(0) IMAGE(1) VECTOR(2) SCALAR(3) "%4 = global_avg_pool(%0) : [N=2, 4, 1, 1]\n"
+                                           "%5 = global_avg_pool(%1) : [N=2, 4, 1, 1]\n"
+                                           "%6 = add(%4, %5) : [N=2, 4, 1, 1]\n"
+                                           "%7 = scale(%5, %3) : [N=2, 4, 1, 1]\n"
+                                           "%8 = channel_add(%7, %2) : [N=2, 4, 1, 1]\n"
+                                           "%9 = concat(%6, %8) : [N=2, 8, 1, 1]\n"
+                                           "output \"y\" %9\n"},
+    {"not a sum of two images by itself",
+     IMAGE(0) IMAGE(1) "%2 = add(%0, %1) : [N=2, 4, 5, 5]\n"
+                       "%3 = global_avg_pool(%2) : [N=2, 4, 1, 1]\noutput \"y\" %3\n",
+     NULL},
+    {"nor through a relu",
+     IMAGE(0) "%1 = relu(%0) : [N=2, 4, 5, 5]\n%2 = global_avg_pool(%1) : [N=2, 4, 1, 1]\n"
+              "output \"y\" %2\n",
+     NULL},
+    {"an image of pixels that are alike is one pixel until somebody reads it",
+     IMAGE(0) VECTOR(1) "%2 = global_avg_pool(%0) : [N=2, 4, 1, 1]\n"
+                        "%3 = relu(%2) : [N=2, 4, 1, 1]\n"
+                        "%4 = spread(%3) {height=5, width=5} : [N=2, 4, 5, 5]\n"
+                        "%5 = channel_mul(%4, %1) : [N=2, 4, 5, 5]\n"
+                        "%6 = mul(%0, %5) : [N=2, 4, 5, 5]\n%7 = channel_sum(%5) : [4]\n"
+                        "%8 = channel_dot(%5, %0) : [4]\noutput \"y\" %6\noutput \"s\" %7\n"
+                        "output \"d\" %8\n",
+     IMAGE(0) VECTOR(1) "%2 = global_avg_pool(%0) : [N=2, 4, 1, 1]\n"
+                        "%3 = relu(%2) : [N=2, 4, 1, 1]\n"
+                        "%4 = channel_mul(%3, %1) : [N=2, 4, 1, 1]\n"
+                        "%5 = spread(%4) {height=5, width=5} : [N=2, 4, 5, 5]\n"
+                        "%6 = mul(%0, %5) : [N=2, 4, 5, 5]\n%7 = channel_sum(%4) : [4]\n"
+                        "%8 = channel_dot(%4, %2) : [4]\noutput \"y\" %6\noutput \"s\" %7\n"
+                        "output \"d\" %8\n"},
+    {"but not where two would be spread instead of one",
+     IMAGE(0) IMAGE(1) SCALAR(2) "%3 = global_avg_pool(%0) : [N=2, 4, 1, 1]\n"
+                                 "%4 = spread(%3) {height=5, width=5} : [N=2, 4, 5, 5]\n"
+                                 "%5 = scale(%4, %2) : [N=2, 4, 5, 5]\n"
+                                 "%6 = mul(%0, %4) : [N=2, 4, 5, 5]\n"
+                                 "%7 = mul(%1, %5) : [N=2, 4, 5, 5]\n"
+                                 "output \"y\" %6\noutput \"z\" %7\n",
+     NULL},
+    {"a product with an image whose mean nobody takes needs the image",
+     IMAGE(0) IMAGE(1) "%2 = global_avg_pool(%0) : [N=2, 4, 1, 1]\n"
+                       "%3 = spread(%2) {height=5, width=5} : [N=2, 4, 5, 5]\n"
+                       "%4 = channel_dot(%3, %1) : [4]\noutput \"d\" %4\n",
+     NULL},
     {"a value in two packs is copied",
      VECTOR(0) VECTOR(1) "%2 = add(%0, %1) : [4]\n%3 = pack(%2, %2) : [8]\noutput \"y\" %3\n",
      VECTOR(0) VECTOR(1) "%2 = add(%0, %1) : [4]\n%3 = add(%2) : [4]\n%4 = pack(%2, %3) : [8]\n"

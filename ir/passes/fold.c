@@ -170,6 +170,18 @@ ftso_value ftso_fold_slice(ftso_folder *folder, ftso_value x, int64_t begin, int
     return ftso_fold_named(folder, "slice", &x, 1, (ftso_attr_value[]){FTSO_I(begin), FTSO_I(end)});
 }
 
+bool ftso_is_shuffled_image(const ftso_node *node)
+{
+    return ftso_node_is(node, "shuffle") && node->shape.rank == 4;
+}
+
+bool ftso_is_shuffle_power(const ftso_node *a, const ftso_node *b, int64_t times)
+{
+    if (a->attrs[0].i != b->attrs[0].i || !ftso_shape_equal(a->shape, b->shape)) return false;
+    int64_t order = ftso_shuffle_order(ftso_channel_count(a->shape), a->attrs[0].i);
+    return (times * a->attrs[1].i - b->attrs[1].i) % order == 0;
+}
+
 ftso_value ftso_fold_shuffle(ftso_folder *folder, ftso_value x, int64_t groups, int64_t power)
 {
     int64_t channels = ftso_channel_count(ftso_graph_shape(folder->graph, x));

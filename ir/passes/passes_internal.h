@@ -36,6 +36,10 @@ ftso_value ftso_fold_slice(ftso_folder *folder, ftso_value x, int64_t begin, int
 /* `power` may be anything; it counts modulo the order. */
 ftso_value ftso_fold_shuffle(ftso_folder *folder, ftso_value x, int64_t groups, int64_t power);
 
+bool ftso_is_shuffled_image(const ftso_node *node);
+/* Whether shuffle `b` shuffles like `times` times shuffle `a`; -1 times: like `a` undone. */
+bool ftso_is_shuffle_power(const ftso_node *a, const ftso_node *b, int64_t times);
+
 /* True for `constant`; its number in `*out` (may be NULL). */
 bool ftso_is_constant(const ftso_graph *graph, ftso_value value, double *out);
 bool ftso_is_number(const ftso_graph *graph, ftso_value value, double number);
@@ -73,7 +77,9 @@ ftso_status ftso_pass_fold_shift(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_linear(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_concat(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_merge(const ftso_graph *in, ftso_graph *out);
+ftso_status ftso_pass_shuffle_sum(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_shuffle_dot(const ftso_graph *in, ftso_graph *out);
+ftso_status ftso_pass_global_pool(const ftso_graph *in, ftso_graph *out);
 ftso_status ftso_pass_place(const ftso_graph *in, ftso_graph *out);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * shuffle-dot: channel_dot(u, shuffle(x)) is what channel_dot(u shuffled back, x) gives, shuffled: a vector's shuffle instead of
  * an image's.
- * In: a graph with shuffles on one side of its inner products (linear.c). Out: shuffles that only inner products read are
- * gone, where their other sides are shuffled back for somebody else anyway, as the gradient of a node is for the nodes
- * before it. One image shuffled for this alone has to save two. Each sum adds up the same products in the same order.
+ * In: a graph with shuffles on one side of its inner products (linear.c). Out: products whose other side is shuffled back for
+ * somebody else anyway, as the gradient of a node is for the nodes before it, no longer read the shuffled image. One image
+ * shuffled for this alone has to save two. Each sum adds up the same products in the same order.
  */
 #include "ir/passes/passes_internal.h"
 
@@ -17,26 +17,13 @@ typedef struct sides {
     ftso_value *missing;
 } sides;
 
-static bool is_shuffled_image(const ftso_node *node)
-{
-    return ftso_node_is(node, "shuffle") && node->shape.rank == 4;
-}
-
 /* The operand of an inner product that is a shuffled image, where the other is not; -1: there is none. */
 static int shuffled_side(const ftso_graph *graph, const ftso_node *node)
 {
     if (!ftso_node_is(node, "channel_dot")) return -1;
-    bool first = is_shuffled_image(&graph->nodes[node->inputs[0]]),
-         last = is_shuffled_image(&graph->nodes[node->inputs[1]]);
+    bool first = ftso_is_shuffled_image(&graph->nodes[node->inputs[0]]),
+         last = ftso_is_shuffled_image(&graph->nodes[node->inputs[1]]);
     return first == last ? -1 : last;
-}
-
-/* Whether `b` shuffles like `times` times `a`; -1 times: like `a` undone. */
-static bool is_power(const ftso_node *a, const ftso_node *b, int64_t times)
-{
-    if (a->attrs[0].i != b->attrs[0].i || !ftso_shape_equal(a->shape, b->shape)) return false;
-    int64_t order = ftso_shuffle_order(ftso_channel_count(a->shape), a->attrs[0].i);
-    return (times * a->attrs[1].i - b->attrs[1].i) % order == 0;
 }
 
 /* Whether somebody reads `image` shuffled back by as much as `shuffle` shuffles. */
@@ -44,7 +31,7 @@ static bool is_shuffled_back(const sides *s, ftso_value image, const ftso_node *
 {
     for (size_t i = 0; i < s->shuffle_count; i++) {
         const ftso_node *other = &s->r.in->nodes[s->shuffles[i]];
-        if (other->inputs[0] == image && is_power(shuffle, other, -1)) return true;
+        if (other->inputs[0] == image && ftso_is_shuffle_power(shuffle, other, -1)) return true;
     }
     return false;
 }
@@ -55,7 +42,7 @@ static void look_at_reader(sides *s, const ftso_node *node)
     for (uint32_t i = 0; i < node->input_count; i++) {
         ftso_value value = node->inputs[i];
         const ftso_node *shuffle = &s->r.in->nodes[value];
-        if (!is_shuffled_image(shuffle)) continue;
+        if (!ftso_is_shuffled_image(shuffle)) continue;
         ftso_value other = side < 0 ? FTSO_NO_VALUE : node->inputs[1 - side];
         if (side < 0) {
             s->stays[value] = true;
@@ -73,7 +60,7 @@ static bool has_company(const sides *s, ftso_value value)
     for (size_t i = 0; i < s->shuffle_count; i++) {
         ftso_value other = s->shuffles[i];
         if (other != value && !s->stays[other] && s->missing[other] == s->missing[value] &&
-            is_power(&s->r.in->nodes[value], &s->r.in->nodes[other], 1))
+            ftso_is_shuffle_power(&s->r.in->nodes[value], &s->r.in->nodes[other], 1))
             return true;
     }
     return false;
@@ -84,7 +71,7 @@ static void find_staying(sides *s)
     const ftso_graph *in = s->r.in;
     for (size_t v = 0; v < in->node_count; v++) {
         s->missing[v] = FTSO_NO_VALUE;
-        if (s->r.live[v] && is_shuffled_image(&in->nodes[v]))
+        if (s->r.live[v] && ftso_is_shuffled_image(&in->nodes[v]))
             s->shuffles[s->shuffle_count++] = (ftso_value)v;
     }
     for (size_t v = 0; v < in->node_count; v++)
@@ -94,6 +81,13 @@ static void find_staying(sides *s)
         ftso_value value = s->shuffles[i];
         if (s->missing[value] != FTSO_NO_VALUE && !has_company(s, value)) s->stays[value] = true;
     }
+}
+
+static bool is_turned(const sides *s, const ftso_node *node, int side)
+{
+    if (side < 0) return false;
+    ftso_value shuffle = node->inputs[side], other = node->inputs[1 - side];
+    return !s->stays[shuffle] || is_shuffled_back(s, other, &s->r.in->nodes[shuffle]);
 }
 
 /* The inner product with the shuffle on its other side. */
@@ -122,8 +116,8 @@ ftso_status ftso_pass_shuffle_dot(const ftso_graph *in, ftso_graph *out)
         if (!s.r.live[v]) continue;
         out->origin = node->origin;
         int side = shuffled_side(in, node);
-        s.r.map[v] = side >= 0 && !s.stays[node->inputs[side]] ? turn(&s, node, side)
-                                                               : ftso_rebuild_node(&s.r, node);
+        s.r.map[v] =
+            is_turned(&s, node, side) ? turn(&s, node, side) : ftso_rebuild_node(&s.r, node);
     }
     ftso_rebuild_end(&s.r);
     return FTSO_STATUS_OK;
