@@ -335,15 +335,20 @@ LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRe
 
 bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value)
 {
-    return e->past_caches && e->target.vector_floats == FTSO_LINE_FLOATS && !is_half(e, value) &&
-           e->pixels * ftso_emit_stored(e, value) % FTSO_LINE_FLOATS == 0;
+    if (!e->past_caches || is_half(e, value)) return false;
+    ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
+    int64_t floats = shape.dim[2] * shape.dim[3] * ftso_emit_stored(e, value);
+    bool lines = e->target.vector_floats == FTSO_LINE_FLOATS ||
+                 (e->takes_lines && shape.dim[0] * floats > FTSO_CACHED_BYTES / 4);
+    return lines && e->pixels * ftso_emit_stored(e, value) % FTSO_LINE_FLOATS == 0;
 }
 
 static void send_past(ftso_emitter *e, LLVMValueRef store)
 {
+    unsigned bytes = (unsigned)e->target.vector_floats * sizeof(float);
     LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(e->i32, 1, false)),
                     node = LLVMMDNodeInContext2(e->context, &one, 1);
-    LLVMSetAlignment(store, FTSO_LINE_FLOATS * sizeof(float));
+    LLVMSetAlignment(store, bytes);
     LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e->context, "nontemporal", 11),
                     LLVMMetadataAsValue(e->context, node));
 }

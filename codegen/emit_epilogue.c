@@ -425,10 +425,25 @@ int64_t ftso_emit_epilogue_work(ftso_emitter *e, const ftso_epilogue *epilogue, 
     return pixels / e->pixels * chunk * VECTOR_WORK;
 }
 
+/* Whether a pass takes whole lines of each pixel, so that the vectors of a line are stored one right after the other. */
+static bool takes_lines(ftso_emitter *e, const ftso_epilogue *epilogue)
+{
+    group *groups = FTSO_ARRAY(e->arena, group, e->region->write_count);
+    size_t count = make_groups(e, epilogue, groups);
+    if (ftso_emit_epilogue_is_core(e, epilogue))
+        return false; /* which stores it, a vector at a time */
+    for (size_t i = 0; i < count; i++)
+        if (groups[i].image_count &&
+            chunk_of(e, epilogue, &groups[i]) * e->target.vector_floats % FTSO_LINE_FLOATS)
+            return false;
+    return true;
+}
+
 int64_t ftso_emit_epilogue_place(ftso_emitter *e, ftso_epilogue *epilogue, int64_t scratch)
 {
     /* several pixels' channels move within one vector as they are: nothing is kept for that */
     if (e->pixels == 1 && is_uneven(e, epilogue)) ftso_emit_choose_kept(e, epilogue, &scratch);
+    e->takes_lines = takes_lines(e, epilogue);
     epilogue->parts_offset = scratch;
     return scratch + (has_parts(epilogue) ? epilogue->slot_floats / DOUBLE_FLOATS : 0);
 }
@@ -577,8 +592,8 @@ bool ftso_emit_core_is_image(const ftso_emitter *e, ftso_value core)
 bool ftso_emit_epilogue_is_core(const ftso_emitter *e, const ftso_epilogue *epilogue)
 {
     const ftso_region *region = e->region;
-    ftso_value core = region->cores[0];
     if (region->core_count != 1 || epilogue->reduction_count || epilogue->kept_count) return false;
+    ftso_value core = region->cores[0];
     for (size_t i = 0; i < region->write_count; i++)
         if (node_of(e, region->writes[i])->shape.batched && region->writes[i] != core) return false;
     return ftso_emit_core_is_image(e, core);

@@ -15,6 +15,8 @@
 #include <llvm-c/Core.h>
 
 enum { FTSO_LINE_FLOATS = 16 }; /* of a line of memory */
+/* What is larger will have left the caches when the next region asks for it. */
+enum { FTSO_CACHED_BYTES = 8 << 20 };
 
 /* Where a function finds the memory of a value: NULL where the region has none for it. */
 typedef struct ftso_emitter {
@@ -43,6 +45,7 @@ typedef struct ftso_emitter {
         ahead_floats; /* what lies so far behind an image's vector is asked for when it is loaded; 0: nothing */
     bool
         past_caches; /* whole lines of images are written to memory as they are made, and not fetched before */
+    bool takes_lines; /* the epilogue stores the vectors of a line one right after the other */
     LLVMValueRef reads_scope; /* alias scope of what the region reads; NULL: stores may change it */
 } ftso_emitter;
 
@@ -136,7 +139,10 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
 /* A core's result that is an image of floats, at its place. */
 void ftso_emit_store_result(ftso_emitter *e, ftso_value value, LLVMValueRef vector,
                             LLVMValueRef at);
-/* Whether the image is stored past the caches: each of its vectors is a whole line of memory that nobody fetches first. */
+/*
+ * Whether the image is stored past the caches, whole lines at a time, which nobody fetches first: each of its vectors is one; or,
+ * if it is more than caches hold, the vectors of each follow each other.
+ */
 bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value);
 /* The vector as memory would hold it, for every user of a value that is stored in fewer bits; itself for any other value. */
 LLVMValueRef ftso_emit_as_stored(ftso_emitter *e, ftso_value value, LLVMValueRef vector);

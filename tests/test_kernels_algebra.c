@@ -333,7 +333,7 @@ static void large_images(void **state)
 {
     static const struct {
         int64_t channels, height, width;
-    } given[] = {{16, 48, 48}, {20, 40, 40}, {36, 31, 29}, {4, 96, 96}};
+    } given[] = {{16, 48, 48}, {20, 40, 40}, {36, 31, 29}, {4, 96, 96}, {32, 64, 64}};
     enum { IMAGES = 21, CACHED_BYTES = 8 << 20 };
     for (size_t i = 0; i < FTSO_COUNT(given); i++) {
         ftso_arena arena;
