@@ -15,11 +15,10 @@
 
 typedef struct pooler {
     ftso_rebuild r;
-    ftso_value *mean;  /* by value of `in`: its mean in the new graph, once made */
-    ftso_value *pixel; /* by value of `in`: the one pixel of an alike image, in the new graph */
-    bool *
-        alike; /* spread, and what linear arithmetic makes of it, where that is worked on as one pixel */
-    bool *whole;  /* alike, but somebody reads the image */
+    /* by value of `in`, in the new graph: its mean, once made; the one pixel of an image whose pixels are alike */
+    ftso_value *mean, *pixel;
+    /* by value of `in`: spread, or what linear arithmetic makes of that, and worked on as one pixel; but read as an image by somebody */
+    bool *alike, *whole;
     bool *pooled; /* its mean is taken anyway */
     bool *seen;   /* by `bases_of` */
 } pooler;
