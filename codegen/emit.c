@@ -336,11 +336,7 @@ LLVMValueRef ftso_emit_load_image(ftso_emitter *e, ftso_value value, LLVMValueRe
 bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value)
 {
     if (!e->past_caches || is_half(e, value)) return false;
-    ftso_shape shape = ftso_graph_shape(e->schedule->graph, value);
-    int64_t bytes = shape.dim[0] * shape.dim[2] * shape.dim[3] * ftso_emit_stored(e, value) *
-                    (int64_t)sizeof(float);
-    bool lines = e->target.vector_floats == FTSO_LINE_FLOATS ||
-                 (e->takes_lines && bytes > FTSO_CACHED_BYTES);
+    bool lines = e->target.vector_floats == FTSO_LINE_FLOATS || e->takes_lines;
     return lines && e->pixels * ftso_emit_stored(e, value) % FTSO_LINE_FLOATS == 0;
 }
 

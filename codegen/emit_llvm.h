@@ -15,8 +15,6 @@
 #include <llvm-c/Core.h>
 
 enum { FTSO_LINE_FLOATS = 16 }; /* of a line of memory */
-/* What is larger will have left the caches when the next region asks for it. */
-enum { FTSO_CACHED_BYTES = 8 << 20 };
 
 /* Where a function finds the memory of a value: NULL where the region has none for it. */
 typedef struct ftso_emitter {
@@ -140,8 +138,8 @@ void ftso_emit_store_image(ftso_emitter *e, ftso_value value, LLVMValueRef eleme
 void ftso_emit_store_result(ftso_emitter *e, ftso_value value, LLVMValueRef vector,
                             LLVMValueRef at);
 /*
- * Whether the image is stored past the caches, whole lines at a time, which nobody fetches first: each of its vectors is one; or,
- * if it is more than caches hold, the vectors of each follow each other.
+ * Whether the image is stored past the caches, whole lines at a time, which nobody fetches first: each of its vectors is one, or
+ * the vectors of each follow each other.
  */
 bool ftso_emit_goes_past(const ftso_emitter *e, ftso_value value);
 /* The vector as memory would hold it, for every user of a value that is stored in fewer bits; itself for any other value. */

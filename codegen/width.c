@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { LEAST = 4, PARTS = 4, LIGHT_FLOPS = 2 };
+enum { LEAST = 4, PARTS = 4, CACHED_BYTES = 8 << 20, LIGHT_FLOPS = 2 };
 
 static bool is_map(ftso_shape shape)
 {
@@ -50,7 +50,7 @@ static bool is_light(const ftso_target *target, const ftso_schedule *schedule,
             flops = 0;
     for (size_t i = 0; i < region->node_count; i++)
         flops += ftso_node_cost(schedule->graph, region->nodes[i]).flops;
-    return moved > FTSO_CACHED_BYTES && flops < LIGHT_FLOPS * moved;
+    return moved > CACHED_BYTES && flops < LIGHT_FLOPS * moved;
 }
 
 /* Whether vectors of so many floats are whole ones of what the image takes up, or hold all of it. */

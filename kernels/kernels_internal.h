@@ -145,9 +145,6 @@ typedef struct ftso_seen {
 } ftso_seen;
 LLVMValueRef ftso_seen_from(ftso_emitter *e, ftso_seen *seen, int64_t pixel);
 
-/* Where little is computed for each line, loads ask for what lies so far on (ftso_emitter.ahead_floats) instead. */
-enum { FTSO_AHEAD_FLOATS = 8 * FTSO_LINE_FLOATS };
-
 /* One core's part of a contraction: it makes vectors [first_vector, first_vector + vectors) of a pixel's results. */
 typedef struct ftso_contraction_part {
     ftso_value value, weight;

@@ -3,12 +3,14 @@
  */
 #include "kernels/kernels_internal.h"
 
+/* Hardware does not follow dozens of images at once: each load asks for what comes so soon (ftso_emitter.ahead_floats). */
+enum { AHEAD_FLOATS = 4 * FTSO_LINE_FLOATS };
+
 static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ftso_region *region,
                         const char *symbol, ftso_launch_shape *out_shape)
 {
     ftso_emit_reads_are_constant(e);
-    /* hardware does not follow dozens of images at once: each load asks for what comes soon */
-    e->ahead_floats = e->past_caches ? FTSO_AHEAD_FLOATS : 0;
+    e->ahead_floats = e->past_caches ? AHEAD_FLOATS : 0;
     ftso_shape map = {0};
     for (size_t i = 0; i < region->write_count; i++) {
         ftso_value value = region->writes[i];

@@ -19,7 +19,8 @@ enum {
     MOST_ASKED = 16,
     MOST_TAPS = 16,
     MOST_VECTORS = 16,
-    MOST_CARRIED = 16
+    MOST_CARRIED = 16,
+    AHEAD_FLOATS = 8 * FTSO_LINE_FLOATS /* ftso_emitter.ahead_floats */
 };
 
 /*
@@ -539,7 +540,7 @@ static ftso_status emit(ftso_emitter *e, const ftso_schedule *schedule, const ft
     ftso_emit_reads_are_constant(e);
     ftso_pooling pool = ftso_pooling_of(e, region->cores[0]);
     bool gradient = pool.kind->gradient;
-    if (!pool.in_place) e->ahead_floats = FTSO_AHEAD_FLOATS;
+    if (!pool.in_place) e->ahead_floats = AHEAD_FLOATS;
     int64_t planned = ftso_kernel_shape(e, pool.value).dim[0], scratch = 0;
     ftso_epilogue epilogue = ftso_emit_epilogue_plan(e, 0);
     epilogue.whole = epilogue.whole || gradient; /* bands go on from one another */
