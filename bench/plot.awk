@@ -1,4 +1,4 @@
-# Scaling points ("axis value predicted seconds gflop" a line) to an SVG: growth of time against growth of the predicted
+# Scaling points (lines that begin "axis value predicted seconds") to an SVG: growth of time against growth of the predicted
 # order, both on logarithmic axes, each series from its own first point. The dashed line is growth as predicted.
 function x(v) { return 70 + 360 * log(v) / log(limit) }
 function y(v) { return 400 - 360 * log(v) / log(limit) }
