@@ -234,6 +234,7 @@ enum { FTSO_MAX_AHEAD = 24 };
 typedef struct ftso_ahead {
     LLVMValueRef at[FTSO_MAX_AHEAD];
     int64_t lines[FTSO_MAX_AHEAD]; /* of the band, from there on */
+    int64_t apart[FTSO_MAX_AHEAD]; /* floats from a line to the next; 0: they follow each other */
     int count;
 } ftso_ahead;
 
@@ -245,10 +246,10 @@ typedef struct ftso_ahead_band {
     /* a tile of `tiled` reaches so many pixels beyond a band: there begins what the next one reads first */
     ftso_value tiled;
     int64_t reach;
-    bool
-        writes; /* images are stored all at once when a band is done: a line has to be there before it is written to */
+    bool writes; /* images are stored in parts: a line has to be there before one of them is */
 } ftso_ahead_band;
-/* The images that the region reads, and those that it stores, where `writes` says so. */
+/* The images that the region reads, and those that it stores, where `writes` says so. Of an image that it reads few channels of,
+ * each line of a pixel that has some stands by itself. */
 ftso_ahead ftso_ahead_of(ftso_emitter *e, const ftso_ahead_band *band);
 /* Loads every line now, image by image: a processor that sees streams fetches their next lines faster than those it is asked for. */
 void ftso_touch(ftso_emitter *e, const ftso_ahead *images);
@@ -270,11 +271,17 @@ ftso_pace ftso_ahead_pace(const ftso_ahead *ahead, int64_t turns, int64_t steps,
 /* What one turn asks for: the next lines of some images. */
 typedef struct ftso_asked {
     LLVMValueRef at[FTSO_MAX_ASKED];
+    /* where lines lie apart: floats that the image's lines before this step would take up side by side, and those from one to
+     * the next */
+    LLVMValueRef done[FTSO_MAX_ASKED], apart[FTSO_MAX_ASKED];
+    bool scattered;
     ftso_pace pace;
 } ftso_asked;
 /* Of turn number `turn`; of `idle`, which is there, where no image is left. */
 ftso_asked ftso_ahead_turn(ftso_emitter *e, const ftso_ahead *ahead, ftso_pace pace, int64_t steps,
                            LLVMValueRef turn, LLVMValueRef idle);
+/* What of it moves on from step to step, for loops that carry it. */
+LLVMValueRef *ftso_asked_cursor(ftso_asked *asked, int image);
 /* The same, so many steps later. */
 ftso_asked ftso_asked_after(ftso_emitter *e, const ftso_asked *asked, LLVMValueRef steps);
 /* Asks for the lines of the turn's step number `step`. */

@@ -234,10 +234,18 @@ static LLVMValueRef do_embed(ftso_emitter *e, ftso_pixel *pixel, const ftso_node
                       ftso_node_int(node, "begin"), count, first);
 }
 
+/* The last channels of an image are taken from the last whole vector of a pixel: behind it lies the next pixel's line. */
 static LLVMValueRef do_slice(ftso_emitter *e, ftso_pixel *pixel, const ftso_node *node,
                              int64_t first)
 {
-    return ftso_emit_channels(e, pixel, node->inputs[0], first + ftso_node_int(node, "begin"));
+    ftso_value of = node->inputs[0];
+    int64_t v = e->target.vector_floats, last = ftso_emit_stored(e, of) - v;
+    first += ftso_node_int(node, "begin");
+    if (e->pixels > 1 || pixel->channel || last < 0 || first <= last)
+        return ftso_emit_channels(e, pixel, of, first);
+    int lanes[64];
+    for (int l = 0; l < v; l++) lanes[l] = first + l < last + v ? (int)(first - last) + l : -1;
+    return merge(e, ftso_emit_splat_of(e, 0), ftso_emit_channels(e, pixel, of, last), lanes);
 }
 
 static bool by_whole_vectors(const ftso_emitter *e, const ftso_node *node)

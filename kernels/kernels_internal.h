@@ -175,6 +175,7 @@ typedef struct ftso_contraction {
     const LLVMValueRef *
         images; /* each part's results lie there, pixel by pixel, not in `result`; NULL: they do not */
     LLVMValueRef rows;       /* of the band at hand; NULL: band.rows */
+    int64_t usual_rows;      /* of most bands, where `rows` counts them; 0: band.rows */
     const ftso_ahead *ahead; /* asked for on the way; NULL: nothing */
     /* fewer products for the window, by points instead of taps; NULL: none */
     const struct ftso_winograd *winograd;
@@ -319,6 +320,7 @@ typedef struct ftso_gradient {
     ftso_rolling rolling;  /* of the tile */
     int64_t shared_offset; /* of the first slot: floats into shared */
     int64_t slot_floats;
+    int64_t usual_rows; /* of dy in most bands: lines are asked for by their pace */
     /* of the band at hand */
     LLVMValueRef x_tile, dy_tile, slot;
     LLVMValueRef row, rows;  /* of dy: the first, and how many; NULL: band.rows */
@@ -359,9 +361,9 @@ typedef struct ftso_gradients {
 ftso_gradients ftso_gradients_of(ftso_emitter *e);
 /* Channels of the tiles that gradients of `dy` need, for the choice of bands. */
 int64_t ftso_gradients_tile_channels(const ftso_gradients *gradients);
-/* Those of `dy` work on bands of so many rows of it at the most; their tiles are placed behind *scratch floats. */
+/* Those of `dy` work on bands of so many rows of it at the most, and usually; their tiles are placed behind *scratch floats. */
 void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
-                          int64_t rows, int64_t *scratch);
+                          int64_t rows, int64_t usual_rows, int64_t *scratch);
 /* Clears the slots of this item, which lie behind the epilogue's. */
 void ftso_gradients_begin(ftso_emitter *e, const ftso_gradients *gradients,
                           const ftso_epilogue *epilogue, int64_t planned_batch);

@@ -171,7 +171,8 @@ static int64_t place(job *j, int64_t *out_shared)
     }
     for (size_t i = 0; i < j->pool_count; i++)
         ftso_pooling_place(&j->pools[i], j->cores[0].band.rows / j->pools[i].stride, &scratch);
-    ftso_gradients_place(e, &j->gradients, j->cores[0].operand, j->cores[0].band.rows, &scratch);
+    ftso_gradients_place(e, &j->gradients, j->cores[0].operand, j->cores[0].band.rows,
+                         j->cores[0].band.rows, &scratch);
     *out_shared = shared;
     return scratch;
 }

@@ -399,15 +399,17 @@ static int64_t phase_rows(const ftso_contraction *c, const ftso_phase *p)
     return (c->band.rows - p->out_row + c->taps.out_step - 1) / c->taps.out_step;
 }
 
-/* Whole blocks of pixels of a band, for one block of vectors. */
+/* Whole blocks of pixels of most bands, for one block of `vectors`. */
 static int64_t blocks_of(const ftso_emitter *e, const ftso_contraction *c, const ftso_phase *p,
-                         int64_t *out_per_row)
+                         int vectors, int64_t *out_per_row)
 {
     double cost;
-    int64_t rows = is_one_run(c, p) ? 1 : phase_rows(c, p),
+    int64_t rows = is_one_run(c, p) ? 1
+                   : c->usual_rows  ? c->usual_rows
+                                    : phase_rows(c, p),
             columns = is_one_run(c, p) ? phase_rows(c, p) * p->columns : p->columns;
     columns /= e->pixels;
-    *out_per_row = columns > 0 ? columns / ftso_block_rows(e, c->block, columns, &cost) : 0;
+    *out_per_row = columns > 0 ? columns / ftso_block_rows(e, vectors, columns, &cost) : 0;
     return rows * *out_per_row;
 }
 
@@ -443,7 +445,7 @@ static void emit_phase(ftso_emitter *e, const ftso_contraction *c, const ftso_ph
     run.operand = ftso_emit_at(e, operand, ftso_emit_mul(e, q.index, c->band.stride * row_floats));
     run.number = ftso_emit_add(e, run.number, ftso_emit_mul(e, q.index, step * c->result_columns));
     if (turn) {
-        blocks_of(e, c, p, &per_row);
+        blocks_of(e, c, p, vectors, &per_row);
         run.turn = ftso_emit_add(e, turn, ftso_emit_mul(e, q.index, per_row));
     }
     emit_run(e, c, p, &run, p->columns / e->pixels);
@@ -492,28 +494,36 @@ void ftso_contraction_at_point(ftso_emitter *e, const ftso_contraction *c,
     emit_run(e, &products, &one_tap, &run, ftso_winograd_patches(c));
 }
 
-/* Blocks of pixels whose steps ask for lines, in one round over the blocks of vectors; steps of each; rounds in a band. */
-static int64_t turns_of(const ftso_emitter *e, const ftso_contraction *c, int64_t *out_steps,
-                        int64_t *out_rounds)
+/* Blocks of pixels whose steps ask for lines, in one round for one block of `vectors`; steps of each; rounds in a band. */
+static int64_t turns_of(const ftso_emitter *e, const ftso_contraction *c, int vectors,
+                        int64_t *out_steps, int64_t *out_rounds)
 {
     int64_t per_row;
     double cost;
-    *out_rounds = 1;
+    *out_rounds = c->winograd ? ftso_winograd_rounds(c) : 1;
     *out_steps = steps_of(e, c, c->winograd ? &one_tap : busiest(c));
-    if (!c->winograd) return blocks_of(e, c, busiest(c), &per_row);
+    if (vectors == 0) return 0;
+    if (!c->winograd) return blocks_of(e, c, busiest(c), vectors, &per_row);
     int64_t patches = ftso_winograd_patches(c);
-    *out_rounds = ftso_winograd_rounds(c);
     return ftso_winograd_points(c->winograd) *
-           (patches / ftso_block_rows(e, c->block, patches, &cost));
+           (patches / ftso_block_rows(e, vectors, patches, &cost));
+}
+
+/* The work of one round in blocks of `vectors`. */
+static int64_t work_of(const ftso_emitter *e, const ftso_contraction *c, int vectors)
+{
+    double cost;
+    int64_t steps, rounds, turns = turns_of(e, c, vectors, &steps, &rounds),
+                           run = ftso_contraction_run_length(c) / e->pixels;
+    return vectors ? turns * steps * vectors * ftso_block_rows(e, vectors, run, &cost) : 0;
 }
 
 int64_t ftso_contraction_work(const ftso_emitter *e, const ftso_contraction *c)
 {
-    double cost;
-    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
-    int64_t run = ftso_contraction_run_length(c) / e->pixels;
-    int64_t sums = c->block * ftso_block_rows(e, c->block, run, &cost);
-    return rounds * (c->vectors / c->block) * turns * steps * sums;
+    int64_t steps, rounds;
+    turns_of(e, c, c->block, &steps, &rounds);
+    return rounds *
+           (c->vectors / c->block * work_of(e, c, c->block) + work_of(e, c, c->vectors % c->block));
 }
 
 /* All outputs of the band, or of the round, for a block of output vectors. */
@@ -546,8 +556,9 @@ static ftso_contraction_block block_of(ftso_emitter *e, const ftso_contraction *
 void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
 {
     int whole = c->vectors / c->block, rest = c->vectors % c->block;
-    int64_t steps, rounds, turns = turns_of(e, c, &steps, &rounds);
-    ftso_pace pace = ftso_ahead_pace(c->ahead, rounds * whole * turns, steps, MOST_ASKED);
+    int64_t steps, rounds, turns = turns_of(e, c, c->block, &steps, &rounds),
+                           of_round = whole * turns + turns_of(e, c, rest, &steps, &rounds);
+    ftso_pace pace = ftso_ahead_pace(c->ahead, rounds * of_round, steps, MOST_ASKED);
     /* each block by itself where its part has to be known */
     bool apart = c->part_count > 1 && (c->direct || c->images);
     ftso_loop round, loop;
@@ -556,10 +567,11 @@ void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
     for (int i = 0; i < (apart ? whole : 1); i++) {
         ftso_emit_loop(e, &loop, ftso_emit_i64(e, i), ftso_emit_i64(e, apart ? i + 1 : whole), 1,
                        true, NULL, 0);
-        LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, round.index, whole), loop.index);
+        LLVMValueRef turn = ftso_emit_add(e, ftso_emit_mul(e, round.index, of_round),
+                                          ftso_emit_mul(e, loop.index, turns));
         ftso_contraction_block b = block_of(e, c, loop.index);
         if (apart) b.channel = ftso_emit_i64(e, 0), b.first = i * c->block;
-        b.turn = pace.images ? ftso_emit_mul(e, turn, turns) : NULL;
+        b.turn = pace.images ? turn : NULL;
         b.pace = pace;
         emit_vectors(e, c, &b, round.index);
         ftso_emit_loop_end(e, &loop, NULL);
@@ -568,6 +580,10 @@ void ftso_contraction_run(ftso_emitter *e, const ftso_contraction *c)
         ftso_contraction_block b = block_of(e, c, ftso_emit_i64(e, whole));
         if (apart) b.channel = ftso_emit_i64(e, 0), b.first = whole * c->block;
         b.vectors = rest;
+        if (pace.images)
+            b.turn = ftso_emit_add(e, ftso_emit_mul(e, round.index, of_round),
+                                   ftso_emit_i64(e, whole * turns));
+        b.pace = pace;
         emit_vectors(e, c, &b, round.index);
     }
     ftso_emit_loop_end(e, &round, NULL);

@@ -315,7 +315,7 @@ static int64_t inside_tile(const job *j)
 }
 
 /* What the next band reads, and writes; its tile follows from `tiled`. */
-static ftso_ahead next_band(job *j, ftso_value tiled, bool writes)
+static ftso_ahead next_band(job *j, ftso_value tiled)
 {
     ftso_emitter *e = j->e;
     int64_t pixels = j->d.band.rows * j->d.taps.out_w;
@@ -326,7 +326,7 @@ static ftso_ahead next_band(job *j, ftso_value tiled, bool writes)
                             .pixels = pixels,
                             .tiled = tiled,
                             .reach = ftso_band_reach(&j->d.taps, &j->d.band),
-                            .writes = writes};
+                            .writes = true};
     return ftso_ahead_of(e, &band);
 }
 
@@ -368,7 +368,7 @@ static void emit_lead(job *j)
     c->result = ftso_emit_at(
         e, ftso_emit_at(e, j->d.tile, ftso_emit_i64(e, -band->first_column * j->d.stored)),
         ftso_emit_mul(e, row, row_floats(j)));
-    ftso_ahead ahead = next_band(j, c->operand, !j->d.in_image);
+    ftso_ahead ahead = next_band(j, c->operand);
     size_t asking = 2 + j->gradients.count;
     int64_t *work = FTSO_ARRAY(e->arena, int64_t, asking);
     ftso_ahead *shares = FTSO_ARRAY(e->arena, ftso_ahead, asking);
@@ -415,14 +415,16 @@ static int64_t describe(job *j, ftso_epilogue *epilogue, int64_t planned)
     if (!j->d.in_image) scratch += d->band.rows * d->taps.out_w * d->stored;
     if (j->led) {
         c->band = ftso_band_with(&c->taps, d->band.tile_rows);
+        c->usual_rows = d->band.rows;           /* the others are kept */
         c->rolling = (ftso_rolling){.room = 1}; /* the rows that are new */
         c->result_columns = d->band.tile_columns;
         c->block = ftso_block_vectors(e, c->vectors, c->taps.out_w);
         c->tile_offset = scratch;
         if (!c->in_place) scratch += ftso_rolling_floats(e, &c->rolling, &c->band, c->tile_stored);
-        ftso_gradients_place(e, &j->gradients, c->operand, d->band.tile_rows, &scratch);
+        ftso_gradients_place(e, &j->gradients, c->operand, d->band.tile_rows, d->band.rows,
+                             &scratch);
     }
-    ftso_gradients_place(e, &j->gradients, d->operand, d->band.rows, &scratch);
+    ftso_gradients_place(e, &j->gradients, d->operand, d->band.rows, d->band.rows, &scratch);
     return scratch;
 }
 
@@ -453,7 +455,7 @@ static void emit_body(job *j, const ftso_epilogue *epilogue, ftso_frame *frame, 
     if (j->led) {
         emit_lead(j);
     } else {
-        ahead = next_band(j, d->operand, !j->d.in_image);
+        ahead = next_band(j, d->operand);
         d->ahead = &ahead;
         d->tile = ftso_emit_band_tile(e, &d->band, &d->rolling, d->operand, j->image,
                                       ftso_emit_band_row(e, &d->band, j->band),

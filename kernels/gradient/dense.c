@@ -12,7 +12,7 @@ enum { BUDGET_FLOATS = 8192, MOST_ASKED = 4, MAX_VECTORS = 8 };
 typedef struct seen_by {
     const ftso_gradient *g;
     LLVMValueRef x, slot;
-    LLVMValueRef turn; /* blocks before these that ask for lines ahead; NULL: these do not */
+    LLVMValueRef turn; /* blocks before these that ask for lines ahead */
     ftso_pace pace;    /* at which lines are asked for */
 } seen_by;
 
@@ -64,8 +64,9 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     /* both pointers walk along: two more carried values, after the sums */
     sums[count] = ftso_emit_at(e, t->x, channel);
     sums[count + 1] = ftso_emit_at(e, g->dy_tile, lane);
-    int carried = count + 2; /* and so do those that ask for lines */
-    for (int i = 0; i < ahead->pace.images; i++) sums[carried++] = ahead->at[i];
+    int carried = count + 2; /* and so does what asks for lines */
+    ftso_asked asked = *ahead;
+    for (int i = 0; i < asked.pace.images; i++) sums[carried++] = *ftso_asked_cursor(&asked, i);
     /* rows that follow each other without a gap are one */
     bool one_run = x_gap == 0 && dy_gap == 0;
     /* a band whose rows are counted while it runs may have none */
@@ -84,26 +85,26 @@ static void emit_block(ftso_emitter *e, const seen_by *t, LLVMValueRef channel, 
     emit_step(e, column.carried[count], column.carried[count + 1], 0, rows, vectors, sums);
     sums[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_pixel));
     sums[count + 1] = ftso_emit_at(e, column.carried[count + 1], ftso_emit_i64(e, dy_pixel));
-    for (int i = count + 2; i < carried; i++) {
-        ftso_emit_prefetch(e, column.carried[i]);
-        sums[i] = ftso_emit_at(e, column.carried[i], ftso_emit_i64(e, ahead->pace.floats));
-    }
+    for (int i = count + 2; i < carried; i++)
+        *ftso_asked_cursor(&asked, i - count - 2) = column.carried[i];
+    ftso_ask(e, &asked, ftso_emit_i64(e, 0));
+    asked = ftso_asked_after(e, &asked, one);
+    for (int i = count + 2; i < carried; i++) sums[i] = *ftso_asked_cursor(&asked, i - count - 2);
     ftso_emit_loop_end(e, &column, sums);
     column.carried[count] = ftso_emit_at(e, column.carried[count], ftso_emit_i64(e, x_gap));
     column.carried[count + 1] =
         ftso_emit_at(e, column.carried[count + 1], ftso_emit_i64(e, dy_gap));
     ftso_emit_loop_end(e, &row, column.carried);
     for (int i = 0; i < carried; i++) sums[i] = row.carried[i];
+    for (int i = count + 2; i < carried; i++)
+        *ftso_asked_cursor(&asked, i - count - 2) = row.carried[i];
     for (int r = 0; r < rows; r += FTSO_LAST_ROWS) {
         int end = r + FTSO_LAST_ROWS < rows ? r + FTSO_LAST_ROWS : rows;
         for (int64_t step = 0; step < last_steps; step++) {
             emit_step(e, ftso_emit_at(e, sums[count], ftso_emit_i64(e, step * x_pixel)),
                       ftso_emit_at(e, sums[count + 1], ftso_emit_i64(e, step * dy_pixel)), r, end,
                       vectors, sums);
-            for (int i = count + 2; r == 0 && i < carried; i++) {
-                LLVMValueRef floats = ftso_emit_i64(e, step * ahead->pace.floats);
-                ftso_emit_prefetch(e, ftso_emit_at(e, sums[i], floats));
-            }
+            if (r == 0) ftso_ask(e, &asked, ftso_emit_i64(e, step));
         }
         for (int i = r * vectors; i < end * vectors; i++)
             ftso_emit_store(e, sums[i], ftso_emit_at(e, to, ftso_emit_i64(e, offset[i])));
@@ -117,15 +118,16 @@ static int rows_of(const ftso_emitter *e, const ftso_gradient *g, int vectors)
     return e->pixels > 1 ? (int)g->inputs : ftso_block_rows(e, vectors, g->inputs, &cost);
 }
 
-/* Steps over the band, a pixel or a vector of several each. */
+/* Steps over most bands, a pixel or a vector of several each. */
 static int64_t steps_of(const ftso_emitter *e, const ftso_gradient *g)
 {
-    return g->band.rows * g->taps.out_w / e->pixels;
+    return g->usual_rows * g->taps.out_w / e->pixels;
 }
 
-static int64_t blocks_of_tap(const ftso_emitter *e, const ftso_gradient *g, int block)
+/* Whole blocks of input channels, for one block of `vectors`. */
+static int64_t blocks_of(const ftso_emitter *e, const ftso_gradient *g, int vectors)
 {
-    return g->dy_stored / ftso_emit_unit(e) / block * (g->inputs / rows_of(e, g, block));
+    return vectors ? g->inputs / rows_of(e, g, vectors) : 0;
 }
 
 static int vectors_at_once(const ftso_emitter *e, const ftso_gradient *g)
@@ -133,12 +135,19 @@ static int vectors_at_once(const ftso_emitter *e, const ftso_gradient *g)
     return ftso_block_vectors(e, (int)(g->dy_stored / ftso_emit_unit(e)), g->inputs);
 }
 
+/* The work of a tap in blocks of `vectors`. */
+static int64_t work_of(const ftso_emitter *e, const ftso_gradient *g, int vectors)
+{
+    return vectors ? blocks_of(e, g, vectors) * steps_of(e, g) * rows_of(e, g, vectors) * vectors
+                   : 0;
+}
+
 static int64_t asking_work(const ftso_emitter *e, const ftso_gradient *g)
 {
     const ftso_phase *p = &g->taps.phases[0];
-    int block = vectors_at_once(e, g);
-    return p->taps_h * p->taps_w * blocks_of_tap(e, g, block) * steps_of(e, g) *
-           rows_of(e, g, block) * block;
+    int vectors = (int)(g->dy_stored / ftso_emit_unit(e)), block = vectors_at_once(e, g);
+    return p->taps_h * p->taps_w *
+           (vectors / block * work_of(e, g, block) + work_of(e, g, vectors % block));
 }
 
 /* All input channels of one tap for `vectors` output vectors. */
@@ -151,7 +160,7 @@ static void emit_channels(ftso_emitter *e, const seen_by *t, LLVMValueRef lane, 
     ftso_loop loop;
     ftso_emit_loop(e, &loop, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), rows, true, NULL, 0);
     ftso_asked ahead = {.pace = {0}};
-    if (t->turn && t->pace.images) {
+    if (t->pace.images) {
         LLVMValueRef turn = LLVMBuildUDiv(e->builder, loop.index, ftso_emit_i64(e, rows), "");
         ahead = ftso_ahead_turn(e, g->ahead, t->pace, steps_of(e, g),
                                 ftso_emit_add(e, t->turn, turn), g->dy_tile);
@@ -169,7 +178,8 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
     int64_t row_floats = g->band.tile_columns * g->x_stored, v = e->target.vector_floats;
     int vectors = (int)(g->dy_stored / ftso_emit_unit(e)), block = vectors_at_once(e, g),
         whole = vectors / block, rest = vectors % block;
-    int64_t of_tap = blocks_of_tap(e, g, block), turns = p->taps_h * p->taps_w * of_tap;
+    int64_t of_block = blocks_of(e, g, block), of_tap = whole * of_block + blocks_of(e, g, rest),
+            turns = p->taps_h * p->taps_w * of_tap;
     ftso_loop h, w, blocks;
     ftso_emit_loop(e, &h, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_h), 1, true, NULL, 0);
     ftso_emit_loop(e, &w, ftso_emit_i64(e, 0), ftso_emit_i64(e, p->taps_w), 1, true, NULL, 0);
@@ -183,10 +193,10 @@ static void run(ftso_emitter *e, const ftso_gradient *g)
                  .pace = ftso_ahead_pace(g->ahead, turns, steps_of(e, g), MOST_ASKED)};
     ftso_emit_loop(e, &blocks, ftso_emit_i64(e, 0), ftso_emit_i64(e, whole), 1, true, NULL, 0);
     t.turn = ftso_emit_add(e, ftso_emit_mul(e, number, of_tap),
-                           ftso_emit_mul(e, blocks.index, of_tap / whole));
+                           ftso_emit_mul(e, blocks.index, of_block));
     emit_channels(e, &t, ftso_emit_mul(e, blocks.index, block * v), block);
     ftso_emit_loop_end(e, &blocks, NULL);
-    t.turn = NULL;
+    t.turn = ftso_emit_add(e, ftso_emit_mul(e, number, of_tap), ftso_emit_i64(e, whole * of_block));
     if (rest) emit_channels(e, &t, ftso_emit_i64(e, whole * block * v), rest);
     ftso_emit_loop_end(e, &w, NULL);
     ftso_emit_loop_end(e, &h, NULL);

@@ -105,7 +105,7 @@ ftso_status ftso_gradient_emit(ftso_emitter *e, const ftso_schedule *schedule,
     int64_t planned = ftso_kernel_shape(e, g.x).dim[0],
             per_item = ftso_emit_images_per_item(e, planned), scratch = 0,
             dy_row = g.taps.out_w * g.dy_stored;
-    ftso_gradients_place(e, &all, g.dy, g.band.rows, &scratch);
+    ftso_gradients_place(e, &all, g.dy, g.band.rows, g.band.rows, &scratch);
 
     ftso_emit_function(e, symbol, "body");
     ftso_gradients_begin(e, &all, &none, planned);
@@ -164,12 +164,13 @@ int64_t ftso_gradients_tile_channels(const ftso_gradients *gradients)
 }
 
 void ftso_gradients_place(const ftso_emitter *e, const ftso_gradients *gradients, ftso_value dy,
-                          int64_t rows, int64_t *scratch)
+                          int64_t rows, int64_t usual_rows, int64_t *scratch)
 {
     for (size_t i = 0; i < gradients->count; i++) {
         ftso_gradient *g = &gradients->items[i];
         if (g->dy != dy) continue;
         g->band = ftso_band_with(&g->taps, rows);
+        g->usual_rows = usual_rows;
         g->x_offset = *scratch;
         if (g->x_in_place) continue;
         g->rolling = ftso_rolling_of(&g->taps, &g->band, g->x_stored);
