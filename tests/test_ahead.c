@@ -1,7 +1,7 @@
 /*
  * What a region asks for ahead while it runs is what it will read, line for line.
  *
- * In: graphs of one region, compiled to LLVM's text for this processor, where each prefetch becomes a call that notes its address.
+ * In: graphs of one region, compiled to LLVM's text for x86-64-v3, where each prefetch becomes a call that notes its address.
  * The region's first item runs, two images. Out: lines of the second image that nobody asked for, and lines asked for that
  * nobody reads or writes.
  * Holds: the second image's lines are all asked for while the first one is at work, for the lines behind a band are the next
@@ -224,7 +224,10 @@ static void check(const char *text, int64_t begin, bool writes, int64_t one_of)
     if (!ftso_graph_parse(&graph, &diag, ftso_diag_add_source(&diag, "text", text, strlen(text))))
         fail_msg("%s", diag.entries[0].message);
     test_ok(ftso_graph_verify(&graph));
+    /* one target whatever the processor, as long as it can run that: register blocks follow from it */
     test_ok(ftso_target_host(&arena, &target));
+    if (target.vector_floats < 8 || !target.has_fma) skip();
+    test_ok(ftso_target_named(&arena, "x86-64-v3", &target));
     run_region(&arena, &graph, &target, &schedule);
     const ftso_region *region = &schedule->regions[0];
     int maps = 0;
